@@ -1,0 +1,15 @@
+"""One blueprint per subject; ``ALL`` is what the app registers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from functions.api.routes import auth, data, dead_letters, devices, health
+
+ALL: Final = (
+    health.blueprint,
+    auth.blueprint,
+    devices.blueprint,
+    data.blueprint,
+    dead_letters.blueprint,
+)

@@ -1,0 +1,87 @@
+"""Devices and their points."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from chalice.app import Blueprint
+from pydantic import Field
+
+from functions.api.models import (
+    DeviceAnswer,
+    ListAnswer,
+    PointAnswer,
+    PointsAnswer,
+    TemplateAnswer,
+)
+from functions.api.routing import EVERYONE, Call, route
+from functions.api.validation import NoParams, Params, PlainText, TrueOrFalse, WholeNumber
+from traksense.services.devices import Device, DeviceFilter
+
+blueprint: Final = Blueprint(__name__)
+
+Limit = Annotated[WholeNumber, Field(ge=1, le=500, description="Most items of a page.")]
+Cursor = Annotated[str, Field(description="next_cursor of the page before.")]
+
+
+class ListDevices(Params):
+    """Which devices, and how many."""
+
+    limit: Limit = 50
+    cursor: Cursor | None = None
+    q: Annotated[PlainText, Field(min_length=1, max_length=64)] | None = Field(
+        default=None, description="Part of the name, in any case."
+    )
+    site: Annotated[PlainText, Field(min_length=1, max_length=31)] | None = Field(
+        default=None, description="Slug of a site."
+    )
+    online: TrueOrFalse | None = None
+
+
+@route(
+    blueprint,
+    "GET",
+    "/api/devices",
+    roles=EVERYONE,
+    params=ListDevices,
+    response=ListAnswer[DeviceAnswer],
+)
+def list_devices(call: Call[ListDevices, None]) -> ListAnswer[DeviceAnswer]:
+    """Lists the devices in sight, by tenant and name."""
+    params = call.params
+    page = call.services.devices.page(
+        call.scope,
+        DeviceFilter(q=params.q, site=params.site, online=params.online),
+        params.limit,
+        params.cursor,
+    )
+    return ListAnswer[DeviceAnswer](
+        items=[_device(device) for device in page.items], next_cursor=page.next_cursor
+    )
+
+
+@route(blueprint, "GET", "/api/devices/{device_id}", roles=EVERYONE, response=DeviceAnswer)
+def get_device(call: Call[NoParams, None]) -> DeviceAnswer:
+    """Shows one device."""
+    return _device(call.services.devices.get(call.scope, call.ids["device_id"]))
+
+
+@route(blueprint, "GET", "/api/devices/{device_id}/points", roles=EVERYONE, response=PointsAnswer)
+def get_points(call: Call[NoParams, None]) -> PointsAnswer:
+    """Lists a device's points, in its template's order."""
+    points = call.services.devices.points(call.scope, call.ids["device_id"], call.locale)
+    return PointsAnswer(items=[PointAnswer.model_validate(point) for point in points])
+
+
+def _device(device: Device) -> DeviceAnswer:
+    return DeviceAnswer(
+        id=device.id,
+        name=device.name,
+        tenant=device.tenant,
+        site=device.site,
+        template=TemplateAnswer(code=device.template_code, version=device.template_version),
+        is_online=device.is_online,
+        last_seen=device.last_seen,
+        metadata=device.metadata,
+        created_at=device.created_at,
+    )

@@ -1,0 +1,1 @@
+"""Who calls, and what can go wrong while finding out."""

@@ -1,0 +1,67 @@
+"""The composition root: settings → adapters → services. Nothing is built before it is asked for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from traksense.db.connection import Database
+from traksense.observability import EmfMetrics, metrics
+from traksense.settings import FunctionSettings
+
+if TYPE_CHECKING:
+    from traksense.services.device_events import DeviceEventsService
+    from traksense.services.ingest import IngestService
+    from traksense.services.maintenance import MaintenanceService
+
+
+def start(function: str) -> tuple[FunctionSettings, Database]:
+    """What every function starts with. Raises ConfigurationError."""
+    settings = FunctionSettings.from_environment()
+    if settings.metrics == "emf":
+        metrics.use(EmfMetrics(function))
+    database = Database(
+        settings.database_url,
+        application_name=f"traksense-{function}",
+        prepare=settings.prepare_statements,
+    )
+    return settings, database
+
+
+def ingest() -> IngestService:
+    """The service behind the ingest function. Raises ConfigurationError."""
+    from traksense import vendors
+    from traksense.db.directory import SqlDirectoryLoader
+    from traksense.db.ingest_store import SqlReadingStore
+    from traksense.services.acceptance import Acceptance
+    from traksense.services.directory import Directory
+    from traksense.services.ingest import IngestService
+
+    settings, database = start("ingest")
+    return IngestService(
+        Directory(SqlDirectoryLoader(database)),
+        Acceptance(vendors.decode, timedelta(days=settings.raw_retention_days)),
+        SqlReadingStore(database),
+    )
+
+
+def device_events() -> DeviceEventsService:
+    """The service behind the device events function. Raises ConfigurationError."""
+    from traksense.db.directory import SqlDirectoryLoader
+    from traksense.db.event_store import SqlEventStore
+    from traksense.services.device_events import DeviceEventsService
+    from traksense.services.directory import Directory
+
+    _, database = start("device_events")
+    return DeviceEventsService(Directory(SqlDirectoryLoader(database)), SqlEventStore(database))
+
+
+def maintenance() -> MaintenanceService:
+    """The service behind the maintenance function. Raises ConfigurationError."""
+    from traksense.db.maintenance import SqlMaintenanceStore
+    from traksense.services.maintenance import MaintenanceService
+
+    settings, database = start("maintenance")
+    return MaintenanceService(
+        SqlMaintenanceStore(database), timedelta(days=settings.raw_retention_days)
+    )

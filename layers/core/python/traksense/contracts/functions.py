@@ -1,0 +1,69 @@
+"""The manifest of functions: handler, memory, time limit, environment and database role."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Trigger = Literal["queue", "http", "schedule"]
+
+COMMON_ENVIRONMENT: Final = ("DATABASE_URL", "TRAKSENSE_STAGE", "TRAKSENSE_LOG_LEVEL")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One Lambda function."""
+
+    name: str
+    handler: str
+    """``module:attribute``."""
+    trigger: Trigger
+    memory_mb: int
+    timeout_s: int
+    database_roles: tuple[str, ...]
+    """Roles that its transactions take; its login is a member of these and of no other."""
+    environment: tuple[str, ...] = COMMON_ENVIRONMENT
+    """Names of the environment variables that it reads."""
+
+
+INGEST: Final = Function(
+    name="ingest",
+    handler="functions.ingest.handler:handler",
+    trigger="queue",
+    memory_mb=1769,
+    timeout_s=60,
+    database_roles=("traksense_ingest",),
+)
+DEVICE_EVENTS: Final = Function(
+    name="device_events",
+    handler="functions.device_events.handler:handler",
+    trigger="queue",
+    memory_mb=512,
+    timeout_s=30,
+    database_roles=("traksense_ingest",),
+)
+API: Final = Function(
+    name="api",
+    handler="functions.api.app:app",
+    trigger="http",
+    memory_mb=1024,
+    timeout_s=29,
+    database_roles=("traksense_app", "traksense_ops"),
+    environment=(
+        *COMMON_ENVIRONMENT,
+        "COGNITO_USER_POOL_ID",
+        "COGNITO_CLIENT_ID",
+        "AWS_REGION",
+    ),
+)
+MAINTENANCE: Final = Function(
+    name="maintenance",
+    handler="functions.maintenance.handler:handler",
+    trigger="schedule",
+    memory_mb=512,
+    timeout_s=900,
+    database_roles=("traksense_owner",),
+)
+
+FUNCTIONS: Final = (INGEST, DEVICE_EVENTS, API, MAINTENANCE)
+"""Every function of the platform."""

@@ -1,0 +1,80 @@
+"""Names, kinds and units of the metrics: the same in CloudWatch (EMF) and in Prometheus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+Unit = Literal["Count", "Milliseconds", "Seconds"]
+
+NAMESPACE: Final = "TrakSense"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. ``name`` is CamelCase for CloudWatch; ``prometheus`` is its other name."""
+
+    name: str
+    kind: Kind
+    unit: Unit
+    help: str
+    prometheus: str
+    label: str | None = None
+    """The one dimension that it carries, if any: never a device, of which there are many."""
+
+
+READINGS_STORED: Final = Metric(
+    "ReadingsStored", "counter", "Count", "Readings stored.", "traksense_readings_stored"
+)
+READINGS_DUPLICATE: Final = Metric(
+    "ReadingsDuplicate", "counter", "Count",
+    "Readings that were there already.", "traksense_readings_duplicate",
+)  # fmt: skip
+MESSAGES_RECEIVED: Final = Metric(
+    "MessagesReceived", "counter", "Count",
+    "Messages taken from a queue.", "traksense_messages_received", "queue",
+)  # fmt: skip
+MESSAGES_RETURNED: Final = Metric(
+    "MessagesReturned", "counter", "Count",
+    "Messages given back to the queue for another try.", "traksense_messages_returned", "queue",
+)  # fmt: skip
+DEAD_LETTERS: Final = Metric(
+    "DeadLetters", "counter", "Count",
+    "Messages or points that could not be accepted.", "traksense_dead_letters", "reason",
+)  # fmt: skip
+BATCH_DURATION: Final = Metric(
+    "BatchDuration", "histogram", "Milliseconds",
+    "Time to handle one batch.", "traksense_batch_duration_milliseconds", "queue",
+)  # fmt: skip
+INGEST_LAG: Final = Metric(
+    "IngestLag", "histogram", "Milliseconds",
+    "Arrival at the broker to commit, of the oldest message of a batch.",
+    "traksense_ingest_lag_milliseconds",
+)  # fmt: skip
+QUEUE_DEPTH: Final = Metric(
+    "QueueDepth", "gauge", "Count",
+    "Messages taken from the broker and not yet acknowledged.", "traksense_queue_depth", "queue",
+)  # fmt: skip
+QUEUE_DEAD: Final = Metric(
+    "QueueDead", "gauge", "Count",
+    "Messages in a dead-letter queue.", "traksense_queue_dead_letters", "queue",
+)  # fmt: skip
+STATE_CHANGES: Final = Metric(
+    "StateChanges", "counter", "Count",
+    "Devices that went online or offline.", "traksense_state_changes", "status",
+)  # fmt: skip
+REQUESTS: Final = Metric(
+    "Requests", "counter", "Count", "HTTP requests.", "traksense_http_requests", "status"
+)
+REQUEST_DURATION: Final = Metric(
+    "RequestDuration", "histogram", "Milliseconds",
+    "Time to answer an HTTP request.", "traksense_http_request_duration_milliseconds", "route",
+)  # fmt: skip
+
+METRICS: Final = (
+    READINGS_STORED, READINGS_DUPLICATE, MESSAGES_RECEIVED, MESSAGES_RETURNED, DEAD_LETTERS,
+    BATCH_DURATION, INGEST_LAG, QUEUE_DEPTH, QUEUE_DEAD, STATE_CHANGES, REQUESTS,
+    REQUEST_DURATION,
+)  # fmt: skip
+"""Every metric of the platform."""

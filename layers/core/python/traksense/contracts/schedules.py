@@ -1,0 +1,33 @@
+"""What runs by the clock: EventBridge Scheduler in AWS, a timer on one machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One recurring call of a function."""
+
+    name: str
+    function: str
+    rate_minutes: int
+    payload: dict[str, str]
+
+
+OFFLINE_SWEEP: Final = Schedule(
+    name="offline-sweep",
+    function="maintenance",
+    rate_minutes=1,
+    payload={"job": "offline_sweep"},
+)
+PARTITIONS_AHEAD: Final = Schedule(
+    name="partitions-ahead",
+    function="maintenance",
+    rate_minutes=60,
+    payload={"job": "partitions_ahead"},
+)
+
+SCHEDULES: Final = (OFFLINE_SWEEP, PARTITIONS_AHEAD)
+"""Every schedule of the platform."""

@@ -1,0 +1,70 @@
+"""One transaction per batch of device events, as ``traksense_ingest``."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg.types.json import Jsonb
+
+from traksense.db import device_state, queries
+from traksense.db.connection import Database
+from traksense.domain.connectivity import Connectivity, apply
+from traksense.services.device_events import EventBatch, Flips
+from traksense.services.ingest import RowsRefused
+
+
+class SqlEventStore:
+    """Writes connection state, events, alarms and dead letters."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queries = queries.load("device_events")
+
+    def write(self, batch: EventBatch) -> Flips:
+        """Everything in one transaction.
+
+        Raises DatabaseAway when another try may succeed, RowsRefused when it never will.
+        """
+        try:
+            with self._database.transaction("traksense_ingest") as cursor:
+                flips = self._apply_evidence(cursor, batch)
+                came_online, _ = device_state.touch(cursor, batch.heard)
+                for event in batch.events:
+                    row = msgspec.structs.asdict(event)
+                    cursor.execute(self._queries["add_event"], {**row, "data": Jsonb(event.data)})
+                for alarm in batch.alarms:
+                    cursor.execute(self._queries["add_alarm"], msgspec.structs.asdict(alarm))
+                device_state.keep_dead_letters(cursor, batch.dead_letters)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            raise RowsRefused(str(error)) from error
+        return Flips(flips.online + came_online, flips.offline)
+
+    def _apply_evidence(self, cursor: psycopg.Cursor[Any], batch: EventBatch) -> Flips:
+        if not batch.evidence:
+            return Flips()
+        cursor.execute(
+            self._queries["lock_states"],
+            {"device_ids": sorted({device_id for device_id, _ in batch.evidence})},
+        )
+        before: dict[UUID, Connectivity] = {
+            device_id: Connectivity(*state) for device_id, *state in cursor.fetchall()
+        }
+        after = dict(before)
+        for device_id, evidence in batch.evidence:
+            if device_id in after:  # else it was deleted a moment ago
+                after[device_id] = apply(after[device_id], evidence)
+        online = offline = 0
+        for device_id, state in after.items():
+            if state == before[device_id]:
+                continue
+            cursor.execute(
+                self._queries["update_state"],
+                {"device_id": device_id, **msgspec.structs.asdict(state)},
+            )
+            if state.is_online != before[device_id].is_online:
+                online += state.is_online
+                offline += not state.is_online
+        return Flips(online, offline)

@@ -1,0 +1,32 @@
+"""What health asks of PostgreSQL."""
+
+from __future__ import annotations
+
+from traksense.db import queries
+from traksense.db.connection import Database
+from traksense.domain.errors import DatabaseAway
+from traksense.services.health import StorageState
+
+
+class SqlHealthProbes:
+    """Implements ``traksense.services.health.HealthProbes``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queries = queries.load("health")
+
+    def database(self) -> str:
+        """The server's version."""
+        with self._database.transaction("traksense_ops") as cursor:
+            row = cursor.execute(self._queries["server_version"]).fetchone()
+        if row is None:
+            raise DatabaseAway("the server gave no version")
+        return str(row[0])
+
+    def storage(self) -> StorageState:
+        """The storage engine."""
+        with self._database.transaction("traksense_ops") as cursor:
+            row = cursor.execute(self._queries["storage"]).fetchone()
+        if row is None:
+            raise DatabaseAway("the readings' table is not there: are the migrations applied?")
+        return StorageState(*row)

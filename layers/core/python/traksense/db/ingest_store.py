@@ -1,0 +1,112 @@
+"""One transaction per slice of readings: optimistic COPY, and the sure way when it hits a repeat.
+
+COPY is about twice as fast as ``ON CONFLICT DO NOTHING`` and knows no repeats: one that is there
+already undoes the transaction, which is then done again the sure way. After that the sure way is
+taken for a while, because repeats come in runs (a redelivery after a crash).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import psycopg
+from psycopg import errors as pg_errors
+from psycopg.types.json import Jsonb
+
+from traksense.db import binary, device_state, queries
+from traksense.db.connection import Database
+from traksense.domain.readings import from_microseconds
+from traksense.services.acceptance import TS_MASK, Accepted
+from traksense.services.ingest import DirectoryOutdated, RowsRefused, Written
+
+WARY_SLICES: Final = 8
+"""How many slices go the sure way after COPY hit a repeat."""
+
+_log = logging.getLogger(__name__)
+
+
+class SqlReadingStore:
+    """Writes accepted readings, device state and dead letters as ``traksense_ingest``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queries = queries.load("ingest")
+        self._wary = 0
+
+    def write(self, accepted: Accepted) -> Written:
+        """Everything of one slice in one transaction.
+
+        Raises DatabaseAway when another try may succeed, RowsRefused when it never will, and
+        DirectoryOutdated, with nothing written, when a device is not there any more.
+        """
+        keys = sorted(accepted.rows)
+        optimistic = self._wary == 0
+        if not optimistic:
+            self._wary -= 1
+        for _ in range(4):
+            try:
+                return self._transaction(accepted, keys, optimistic)
+            except pg_errors.UniqueViolation as error:
+                if not optimistic:
+                    raise RowsRefused(str(error)) from error
+                optimistic = False
+                self._wary = WARY_SLICES
+            except pg_errors.CheckViolation as error:
+                if "no partition" not in str(error):
+                    raise RowsRefused(str(error)) from error
+                self._ensure_partitions(keys)
+            except (psycopg.DataError, psycopg.IntegrityError) as error:
+                raise RowsRefused(str(error)) from error
+        raise RowsRefused("the day partitions of these readings could not be made")
+
+    def _transaction(self, accepted: Accepted, keys: list[int], optimistic: bool) -> Written:
+        with self._database.transaction("traksense_ingest") as cursor:
+            # Device state comes before readings in every transaction: one order of locks.
+            came_online, gone = device_state.touch(cursor, accepted.heard)
+            if gone:
+                raise DirectoryOutdated(f"{len(gone)} devices were removed")
+            stored = len(keys)
+            if keys and optimistic:
+                self._copy(cursor, keys, accepted)
+            elif keys:
+                cursor.execute(
+                    self._queries["insert_readings"],
+                    binary.reading_arrays(keys, accepted.rows, accepted.meta),
+                )
+                stored = cursor.rowcount
+            self._report(cursor, accepted)
+            device_state.keep_dead_letters(cursor, accepted.dead_letters)
+        return Written(stored, len(keys) - stored, came_online)
+
+    def _copy(self, cursor: psycopg.Cursor[Any], keys: list[int], accepted: Accepted) -> None:
+        if not accepted.meta and binary.all_numbers(accepted.rows.values()):
+            statement, data = "copy_numbers", binary.copy_numbers(keys, accepted.rows)
+        else:
+            statement = "copy_readings"
+            data = binary.copy_readings(keys, accepted.rows, accepted.meta)
+        with cursor.copy(self._queries[statement].rstrip(";")) as copy:
+            copy.write(data)
+
+    def _ensure_partitions(self, keys: Sequence[int]) -> None:
+        stamps = [key & TS_MASK for key in keys]
+        days = {from_microseconds(ts).date() for ts in (min(stamps), max(stamps))}
+        _log.warning("day partitions were missing between %s and %s", min(days), max(days))
+        with self._database.transaction("traksense_ingest") as cursor:
+            cursor.execute(
+                self._queries["ensure_partitions"],
+                {"first": min(days), "last": max(days) + timedelta(days=1)},
+            )
+
+    def _report(self, cursor: psycopg.Cursor[Any], accepted: Accepted) -> None:
+        if accepted.reported:
+            devices = sorted(accepted.reported)
+            cursor.execute(
+                self._queries["report_metadata"],
+                {
+                    "device_ids": devices,
+                    "reported": [Jsonb(accepted.reported[device]) for device in devices],
+                },
+            )

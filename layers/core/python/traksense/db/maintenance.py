@@ -1,0 +1,29 @@
+"""The maintenance jobs' statements, as ``traksense_owner``."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from traksense.db import queries
+from traksense.db.connection import Database
+
+
+class SqlMaintenanceStore:
+    """Runs them, each in a transaction of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queries = queries.load("maintenance")
+
+    def sweep_offline(self, now: datetime) -> int:
+        """Mark the devices silent for too long as offline; how many that were."""
+        with self._database.transaction("traksense_owner") as cursor:
+            cursor.execute(self._queries["offline_sweep"], {"now": now})
+            return cursor.rowcount
+
+    def ensure_partitions(self, first: date, last: date) -> int:
+        """Make the missing day partitions from one UTC day to another; how many that were."""
+        with self._database.transaction("traksense_owner") as cursor:
+            cursor.execute(self._queries["ensure_partitions"], {"first": first, "last": last})
+            row = cursor.fetchone()
+        return 0 if row is None else int(row[0])

@@ -1,0 +1,242 @@
+"""Migrations: ordered, checksummed, one run at a time, each in a transaction of its own.
+
+``python -m traksense.db.migrate`` applies what is missing; ``--status`` only shows it.
+Files are ``sql/migrations/NNNN_name.sql`` and, for what differs between the two storage engines,
+``sql/engine/<engine>/NNNN_name.sql``; numbers are unique over both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import re
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import psycopg
+
+from traksense.db import queries
+from traksense.domain.errors import ConfigurationError, DatabaseAway, PermanentError
+from traksense.settings import Engine, MigrationSettings
+
+_FILE: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_LOCK_KEY: Final = 0x7472616B  # "trak"
+
+
+class MigrationError(PermanentError):
+    """The migrations on disk and those applied do not fit; the message says which and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One file of SQL."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text, so that an applied file that was edited is noticed."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A migration, and when it was applied (None: not yet)."""
+
+    version: int
+    name: str
+    applied_at: datetime | None
+
+
+def discover(engine: Literal["plain"], directory: Path | None = None) -> tuple[Migration, ...]:
+    """All migrations for an engine, in order. Raises MigrationError for a doubled number."""
+    root = directory or queries.sql_directory()
+    found: dict[int, Migration] = {}
+    for folder in (root / "migrations", root / "engine" / engine):
+        for path in sorted(folder.glob("*.sql")):
+            match = _FILE.fullmatch(path.name)
+            if match is None:
+                raise MigrationError(f"{path} is not named NNNN_name.sql")
+            version = int(match[1])
+            if version in found:
+                raise MigrationError(f"{path} has the number of {found[version].name}")
+            found[version] = Migration(version, match[2], path.read_text("utf-8"))
+    return tuple(found[version] for version in sorted(found))
+
+
+def choose_engine(connection: psycopg.Connection[Any], wanted: Engine) -> Literal["plain"]:
+    """The storage engine of this run. Raises ConfigurationError for one that cannot be had."""
+    if wanted == "timescale":
+        raise ConfigurationError(
+            "TRAKSENSE_ENGINE=timescale: this version stores readings on plain PostgreSQL only; "
+            "set it to auto or plain"
+        )
+    if connection.info.server_version < 150000:
+        raise ConfigurationError(
+            f"the server is PostgreSQL {connection.info.server_version // 10000}; "
+            "15 or newer is needed"
+        )
+    return "plain"
+
+
+@contextmanager
+def _connect(url: str) -> Iterator[psycopg.Connection[Any]]:
+    try:
+        connection = psycopg.connect(url, application_name="traksense-migrate", connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise DatabaseAway(str(error).strip()) from error
+    with connection:
+        yield connection
+
+
+def _as_statement(sql: str) -> bytes:
+    return sql.encode()  # a file of ours, not input
+
+
+def _prepare(connection: psycopg.Connection[Any]) -> None:
+    """Roles and the table that remembers, both harmless to repeat."""
+    with connection.transaction():
+        connection.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s::bigint)", (_LOCK_KEY + 1,))
+        connection.execute(_as_statement((queries.sql_directory() / "roles.sql").read_text()))
+        connection.execute("SET LOCAL ROLE traksense_owner")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS public.schema_migrations ("
+            " version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
+            " engine text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now(),"
+            " duration_ms integer NOT NULL)"
+        )
+        connection.execute("REVOKE ALL ON public.schema_migrations FROM PUBLIC")
+
+
+def _applied(connection: psycopg.Connection[Any]) -> dict[int, tuple[str, str, datetime]]:
+    with connection.transaction():
+        connection.execute("SET LOCAL ROLE traksense_owner")
+        rows = connection.execute(
+            "SELECT version, name, checksum, applied_at FROM public.schema_migrations"
+        ).fetchall()
+    return {version: (name, checksum, at) for version, name, checksum, at in rows}
+
+
+def _check(
+    migrations: Sequence[Migration], applied: dict[int, tuple[str, str, datetime]]
+) -> list[Migration]:
+    """What is still to do. A schema newer than ours is fine: a release may be rolled back."""
+    pending: list[Migration] = []
+    for migration in migrations:
+        known = applied.get(migration.version)
+        if known is None:
+            pending.append(migration)
+        elif known[1] != migration.checksum:
+            raise MigrationError(
+                f"migration {migration.version:04d}_{migration.name} was changed after it was "
+                f"applied on {known[2]:%Y-%m-%d}; restore it and put the change into a new one"
+            )
+    newest = max((m.version for m in migrations if m.version in applied), default=0)
+    for migration in pending:
+        if migration.version < newest:
+            raise MigrationError(
+                f"migration {migration.version:04d}_{migration.name} is older than the newest "
+                f"applied one ({newest:04d}); give it the next number"
+            )
+    return pending
+
+
+def _apply(connection: psycopg.Connection[Any], migration: Migration, engine: str) -> None:
+    started = time.monotonic()
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL ROLE traksense_owner")
+            connection.execute("SET LOCAL lock_timeout = '30s'")
+            connection.execute(_as_statement(migration.sql))
+            connection.execute(
+                "INSERT INTO public.schema_migrations"
+                " (version, name, checksum, engine, duration_ms) VALUES (%s, %s, %s, %s, %s)",
+                (
+                    migration.version,
+                    migration.name,
+                    migration.checksum,
+                    engine,
+                    round((time.monotonic() - started) * 1000),
+                ),
+            )
+    except psycopg.OperationalError as error:
+        raise DatabaseAway(str(error).strip()) from error
+    except psycopg.Error as error:
+        raise MigrationError(
+            f"migration {migration.version:04d}_{migration.name} failed and was undone: {error}"
+        ) from error
+
+
+def migrate(url: str, *, engine: Engine = "auto", directory: Path | None = None) -> list[Migration]:
+    """Apply what is missing, in order; what was applied. Safe to run twice or at the same time.
+
+    A run that is cut off leaves every finished migration applied and the unfinished one undone.
+    Raises MigrationError, ConfigurationError or DatabaseAway.
+    """
+    with _connect(url) as lock, _connect(url) as connection:
+        chosen = choose_engine(connection, engine)
+        migrations = discover(chosen, directory)
+        _prepare(connection)
+        # The lock lives in a transaction of a connection of its own, because each migration
+        # commits for itself, and a lock of the session would not survive a pooler.
+        with lock.transaction():
+            lock.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            lock.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s::bigint)", (_LOCK_KEY,))
+            pending = _check(migrations, _applied(connection))
+            for migration in pending:
+                lock.execute("SELECT 1")  # the lock is still ours
+                _apply(connection, migration, chosen)
+    return pending
+
+
+def status(url: str, *, engine: Engine = "auto", directory: Path | None = None) -> list[Status]:
+    """Every migration on disk and whether it was applied. Changes nothing."""
+    with _connect(url) as connection:
+        chosen = choose_engine(connection, engine)
+        migrations = discover(chosen, directory)
+        exists = connection.execute(
+            "SELECT pg_catalog.to_regclass('public.schema_migrations') IS NOT NULL"
+        ).fetchone()
+        connection.rollback()
+        applied = _applied(connection) if exists is not None and exists[0] else {}
+    _check(migrations, applied)
+    return [
+        Status(m.version, m.name, applied[m.version][2] if m.version in applied else None)
+        for m in migrations
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 when the schema is (or was brought) up to date."""
+    parser = argparse.ArgumentParser(
+        prog="python -m traksense.db.migrate",
+        description="Show and apply the migrations of DATABASE_URL.",
+    )
+    parser.add_argument("--status", action="store_true", help="show only, change nothing")
+    options = parser.parse_args(arguments)
+    try:
+        settings = MigrationSettings.from_environment()
+        if not options.status:
+            applied = migrate(settings.database_url, engine=settings.engine)
+            print(f"{len(applied)} migrations applied now")  # noqa: T201
+        pending = 0
+        for entry in status(settings.database_url, engine=settings.engine):
+            pending += entry.applied_at is None
+            when = f"{entry.applied_at:%Y-%m-%d %H:%M:%SZ}" if entry.applied_at else "pending"
+            print(f"{entry.version:04d}_{entry.name:<24} {when}")  # noqa: T201
+    except (PermanentError, DatabaseAway) as error:
+        print(f"migrate: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 1 if pending else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

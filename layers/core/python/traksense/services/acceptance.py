@@ -1,0 +1,230 @@
+"""Which readings of a message may be stored: names, types, units, times. No I/O.
+
+The loop here runs once for every reading that the platform ever takes in, so it binds names
+once, builds one integer key a reading and makes no object it does not need.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from traksense.contracts import topics
+from traksense.domain import units
+from traksense.domain.directory import Device
+from traksense.domain.messages import DeadLetter, Message, dead_letter
+from traksense.domain.readings import Decoded, Reading, Rejection, Value, from_microseconds
+from traksense.domain.reasons import Reason
+
+FUTURE_TOLERANCE: Final = timedelta(minutes=15)
+TS_BITS: Final = 53
+"""A row's key is ``point_sk << 53 | ts_us``: sorting keys sorts by (point_sk, ts)."""
+TS_MASK: Final = (1 << TS_BITS) - 1
+_MAX_REPORTED_BYTES: Final = 4096
+
+Decode = Callable[[bytes, "str | None", int], Decoded]
+"""``decode(payload, adapter, received_at_us)``: see ``traksense.vendors``."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Accepted(msgspec.Struct):
+    """What a run of messages comes down to: everything that one transaction writes."""
+
+    rows: dict[int, Value] = {}
+    """Key (see TS_BITS) to value. Within a batch the first reading of a key wins."""
+    meta: dict[int, bytes] = {}
+    """Key of a message's first reading to the message's meta, as JSON."""
+    heard: dict[UUID, tuple[int, bool]] = {}
+    """Device to its newest arrival in microseconds, and whether that is recent."""
+    reported: dict[UUID, dict[str, Any]] = {}
+    dead_letters: dict[bytes, DeadLetter] = {}
+    unknown: set[str] = set()
+    """Topics whose device lacked a name that a message used."""
+    repeated: int = 0
+    """Readings that were in the batch twice."""
+    reasons: Counter[str] = msgspec.field(default_factory=Counter)
+
+
+class Acceptance:
+    """Decides message by message, and gathers into an Accepted."""
+
+    def __init__(self, decode: Decode, raw_retention: timedelta) -> None:
+        self._decode = decode
+        self._retention_us = raw_retention // timedelta(microseconds=1)
+        self._future_us = FUTURE_TOLERANCE // timedelta(microseconds=1)
+
+    def take(self, into: Accepted, message: Message, device: Device | None, now_us: int) -> None:
+        """Add one message's readings, or the reasons why not, to ``into``. Never raises."""
+        if device is None:
+            self.refuse(into, message, [self._nobody(message)], None)
+            return
+        adapter = "tds_v1" if message.topic.startswith(topics.TDS_ROOT) else device.adapter
+        decoded = self._decode(message.payload, adapter, message.received_at_us)
+        rejections = decoded.rejections
+        if decoded.mac is not None and not message.topic.endswith(
+            f"/{decoded.mac}/{topics.TDS_SUFFIX}"
+        ):
+            mismatch = self._mac_mismatch(message.topic, decoded.mac)
+            if mismatch is not None:
+                self.refuse(into, message, [mismatch], device)
+                return
+        self._hear(into, device, message.received_at_us, now_us)
+        if decoded.readings:
+            refused = self._take_readings(into, message, device, decoded, now_us)
+            if refused:
+                rejections = rejections + refused
+        if decoded.metadata or decoded.meta:
+            self._report(into, device, decoded)
+        if rejections:
+            self.refuse(into, message, rejections, device)
+
+    def _take_readings(
+        self, into: Accepted, message: Message, device: Device, decoded: Decoded, now_us: int
+    ) -> list[Rejection]:
+        refused: list[Rejection] = []
+        rows = into.rows
+        oldest = now_us - self._retention_us
+        newest = message.received_at_us + self._future_us
+        points = device.points
+        first_key: int | None = None
+        child: str | None = None
+        for reading in decoded.readings:
+            if reading.child != child:
+                child = reading.child
+                owner = device if child is None else device.children.get(child, None)
+                if owner is None:
+                    owner = self._fallback(device, child, decoded)
+                if owner is None:
+                    refused.append(self._unknown_child(into, message, reading))
+                    child = None
+                    points = device.points
+                    continue
+                points = owner.points
+                if owner is not device:
+                    self._hear(into, owner, message.received_at_us, now_us)
+            point = points.get(reading.point)
+            if reading.alias is not None and reading.alias in points:
+                point = points[reading.alias]
+            value = reading.value
+            ts_us = reading.ts_us
+            if (
+                point is None
+                or reading.type != point.type
+                or not oldest <= ts_us <= newest
+                or (point.enum_values is not None and value not in point.enum_values)
+                or not point.is_contracted
+            ):
+                if point is None:
+                    into.unknown.add(message.topic)
+                refused.append(self._why(reading, point, oldest, newest))
+                continue
+            if reading.unit is not None and reading.unit != point.unit:
+                try:
+                    value = units.convert(float(value), reading.unit, point.unit)
+                except (units.UnitMismatch, ValueError) as error:
+                    refused.append(Rejection(Reason.UNIT_MISMATCH, str(error), reading.point))
+                    continue
+            key = point.point_sk << TS_BITS | ts_us
+            if key in rows:
+                into.repeated += 1
+                continue
+            rows[key] = value
+            if first_key is None:
+                first_key = key
+        if first_key is not None and decoded.meta:
+            into.meta[first_key] = _encode(decoded.meta)
+        return refused
+
+    def _fallback(self, device: Device, child: str | None, decoded: Decoded) -> Device | None:
+        """A SenML base name that is no child's is the device's own; a meter's code is not."""
+        return device if decoded.mac is None and device.adapter != "tds_v1" and child else None
+
+    def _unknown_child(self, into: Accepted, message: Message, reading: Reading) -> Rejection:
+        into.unknown.add(message.topic)
+        return Rejection(
+            Reason.UNKNOWN_DEVICE,
+            f"the gateway has no device with the code {(reading.child or '')[:64]!r}",
+            reading.child,
+        )
+
+    def _why(self, reading: Reading, point: Any, oldest: int, newest: int) -> Rejection:
+        name = reading.point
+        if point is None:
+            return Rejection(Reason.UNKNOWN_POINT, f"the device has no point {name[:64]!r}", name)
+        if not point.is_contracted:
+            return Rejection(Reason.NOT_CONTRACTED, "the point is not contracted", name)
+        if reading.type != point.type:
+            return Rejection(
+                Reason.WRONG_TYPE, f"came as {reading.type}, the point is {point.type}", name
+            )
+        if reading.ts_us > newest:
+            return Rejection(
+                Reason.TS_IN_FUTURE,
+                f"{from_microseconds(reading.ts_us).isoformat()} is more than 15 minutes "
+                "after the message arrived",
+                name,
+            )
+        if reading.ts_us < oldest:
+            return Rejection(
+                Reason.TS_TOO_OLD,
+                f"{from_microseconds(reading.ts_us).isoformat()} is older than raw readings "
+                f"are kept (since {from_microseconds(oldest).isoformat()})",
+                name,
+            )
+        return Rejection(
+            Reason.BAD_ENUM_VALUE,
+            f"{str(reading.value)[:64]!r} is not one of {', '.join(sorted(point.enum_values))}",
+            name,
+        )
+
+    def _hear(self, into: Accepted, device: Device, received_at_us: int, now_us: int) -> None:
+        known = into.heard.get(device.device_id)
+        if known is None or received_at_us > known[0]:
+            recent = now_us - received_at_us < device.offline_after / timedelta(microseconds=1)
+            into.heard[device.device_id] = (received_at_us, recent)
+
+    def _report(self, into: Accepted, device: Device, decoded: Decoded) -> None:
+        about = device
+        if decoded.metadata_child is not None:
+            about = device.children.get(decoded.metadata_child, device)
+        facts = {**decoded.meta, **decoded.metadata}
+        merged = {**into.reported.get(about.device_id, {}), **facts}
+        if len(_encode(merged)) <= _MAX_REPORTED_BYTES:
+            into.reported[about.device_id] = merged
+
+    def _mac_mismatch(self, topic: str, claimed: str) -> Rejection | None:
+        parsed = topics.parse(topic)  # it led to a device, so it parses
+        if isinstance(parsed, topics.GatewayTopic) and parsed.mac != claimed:
+            return Rejection(
+                Reason.MAC_MISMATCH, f"the topic's MAC is {parsed.mac}, the payload's {claimed}"
+            )
+        return None
+
+    def _nobody(self, message: Message) -> Rejection:
+        try:
+            parsed = topics.parse(message.topic)
+        except topics.TopicError as error:
+            return Rejection(Reason.BAD_TOPIC, str(error))
+        if isinstance(parsed, topics.GatewayTopic):
+            return Rejection(Reason.UNKNOWN_GATEWAY, f"no gateway has the MAC {parsed.mac}")
+        return Rejection(Reason.UNKNOWN_DEVICE, f"no device has the topic {message.topic}")
+
+    def refuse(
+        self, into: Accepted, message: Message, rejections: list[Rejection], device: Device | None
+    ) -> None:
+        """Keep a message as a dead letter."""
+        letter = dead_letter(
+            message,
+            rejections,
+            from_microseconds(message.received_at_us),
+            None if device is None else device.tenant_id,
+            None if device is None else device.device_id,
+        )
+        into.dead_letters.setdefault(letter.fingerprint, letter)
+        into.reasons.update(str(rejection.reason) for rejection in rejections)

@@ -1,0 +1,290 @@
+"""State, event, alarm, ack and presence: what devices and the broker say beside telemetry."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from traksense.contracts import topics
+from traksense.contracts.topics import Channel, DeviceTopic, PresenceTopic
+from traksense.domain import connectivity, device_messages
+from traksense.domain.directory import Device
+from traksense.domain.errors import RetryableError
+from traksense.domain.messages import DeadLetter, Message, dead_letter
+from traksense.domain.readings import Rejection, from_microseconds, to_microseconds
+from traksense.domain.reasons import Reason
+from traksense.services.acceptance import FUTURE_TOLERANCE
+from traksense.services.directory import Directory
+from traksense.services.ingest import RowsRefused
+
+_log = logging.getLogger(__name__)
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """An event as it is kept; ``event_id`` is the device's own or made from the message."""
+
+    tenant_id: UUID
+    device_id: UUID
+    event_id: str
+    event_type: str
+    ts: datetime
+    data: dict[str, Any]
+    received_at: datetime
+
+
+class StoredAlarm(msgspec.Struct, frozen=True):
+    """An alarm's beginning or end, as it is kept."""
+
+    tenant_id: UUID
+    device_id: UUID
+    code: str
+    severity: str
+    active: bool
+    ts: datetime
+    message: str | None
+    received_at: datetime
+
+
+class EventBatch(msgspec.Struct):
+    """What one transaction writes."""
+
+    evidence: list[tuple[UUID, connectivity.Evidence]] = []
+    """Device and what is known of its connection, in the order of arrival."""
+    heard: dict[UUID, tuple[int, bool]] = {}
+    """Device to its newest arrival in microseconds, and whether that is recent."""
+    events: list[StoredEvent] = []
+    alarms: list[StoredAlarm] = []
+    dead_letters: dict[bytes, DeadLetter] = {}
+    reasons: Counter[str] = msgspec.field(default_factory=Counter)
+
+
+class Flips(msgspec.Struct, frozen=True):
+    """How many devices changed in the eyes of a person."""
+
+    online: int = 0
+    offline: int = 0
+
+
+class EventStore(Protocol):
+    """Where device events go."""
+
+    def write(self, batch: EventBatch) -> Flips:
+        """Everything in one transaction.
+
+        Raises DatabaseAway when another try may succeed, RowsRefused when it never will.
+        """
+
+
+class EventsResult(msgspec.Struct):
+    """What became of a batch."""
+
+    failed: list[str] = []
+    flips: Flips = Flips()
+    reasons: Counter[str] = msgspec.field(default_factory=Counter)
+
+
+class DeviceEventsService:
+    """Takes batches of messages of every channel but telemetry."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        store: EventStore,
+        now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._now_us = now_us
+
+    def take(self, messages: Sequence[Message]) -> EventsResult:
+        """Store what can be stored, keep the rest as dead letters, name what must come again."""
+        result = EventsResult()
+        try:
+            self._directory.refresh(message.topic for message in messages)
+            self._store_all(messages, result)
+        except RetryableError as error:
+            _log.warning("%d messages go back to the queue: %s", len(messages), error)
+            result.failed = [message.id for message in messages]
+        return result
+
+    def _store_all(self, messages: Sequence[Message], result: EventsResult) -> None:
+        batch = EventBatch()
+        # By arrival, whatever order the queue gave: state is ordered by it.
+        for message in sorted(messages, key=lambda each: each.received_at_us):
+            self._decide(batch, message)
+        try:
+            flips = self._store.write(batch)
+        except RowsRefused as error:
+            if len(messages) > 1:
+                for message in messages:
+                    self._store_all([message], result)
+                return
+            batch = EventBatch()
+            device = self._directory.find(messages[0].topic)
+            rejection = Rejection(Reason.STORAGE_REFUSED, str(error))
+            self._refuse(batch, messages[0], rejection, device)
+            flips = self._store.write(batch)
+        result.flips = Flips(
+            result.flips.online + flips.online, result.flips.offline + flips.offline
+        )
+        result.reasons.update(batch.reasons)
+
+    def _decide(self, batch: EventBatch, message: Message) -> None:
+        try:
+            topic = topics.parse(message.topic)
+        except topics.TopicError as error:
+            self._refuse(batch, message, Rejection(Reason.BAD_TOPIC, str(error)), None)
+            return
+        device = self._directory.find(message.topic)
+        if isinstance(topic, PresenceTopic):
+            # A client that is no device (the platform's own, an operator's tool) is no error.
+            if device is not None:
+                self._presence(batch, message, topic, device)
+            return
+        if device is None or not isinstance(topic, DeviceTopic):
+            rejection = Rejection(Reason.UNKNOWN_DEVICE, f"no device has the topic {message.topic}")
+            self._refuse(batch, message, rejection, None)
+            return
+        refused = _CHANNELS[topic.channel](self, batch, message, device)
+        if refused is not None:
+            self._refuse(batch, message, refused, device)
+        if topic.channel is not Channel.STATE:
+            self._hear(batch, message, device)
+
+    def _state(self, batch: EventBatch, message: Message, device: Device) -> Rejection | None:
+        state = device_messages.decode(message.payload, device_messages.State)
+        if isinstance(state, Rejection):
+            return state
+        at = from_microseconds(message.received_at_us)
+        if state.status == "online":
+            batch.evidence.append((device.device_id, connectivity.SaidOnline(at)))
+        else:
+            self._went_offline(batch, device, connectivity.SaidOffline(at, state.ts))
+        return None
+
+    def _presence(
+        self, batch: EventBatch, message: Message, topic: PresenceTopic, device: Device
+    ) -> None:
+        presence = device_messages.decode(message.payload, device_messages.Presence)
+        if isinstance(presence, Rejection):
+            self._refuse(batch, message, presence, device)
+            return
+        at = from_microseconds(message.received_at_us)
+        session, version = presence.session_identifier, presence.version_number
+        if topic.connected:
+            connected = connectivity.Connected(at, session, version)
+            batch.evidence.append((device.device_id, connected))
+            return
+        replaced = presence.disconnect_reason == "DUPLICATE_CLIENTID"
+        ended = connectivity.Disconnected(at, session, version, replaced)
+        if replaced:
+            batch.evidence.append((device.device_id, ended))
+        else:
+            self._went_offline(batch, device, ended)
+
+    def _went_offline(
+        self,
+        batch: EventBatch,
+        device: Device,
+        evidence: connectivity.SaidOffline | connectivity.Disconnected,
+    ) -> None:
+        """A gateway takes its children along: nobody else speaks for them."""
+        batch.evidence.append((device.device_id, evidence))
+        children = {child.device_id for child in device.children.values()}
+        batch.evidence.extend(
+            (child, connectivity.SaidOffline(evidence.at)) for child in sorted(children)
+        )
+
+    def _event(self, batch: EventBatch, message: Message, device: Device) -> Rejection | None:
+        event = device_messages.decode(message.payload, device_messages.Event)
+        if isinstance(event, Rejection):
+            return event
+        future = self._in_future(event.ts, message)
+        if future is not None:
+            return future
+        batch.events.append(
+            StoredEvent(
+                device.tenant_id,
+                device.device_id,
+                event.event_id or hashlib.sha256(message.payload).hexdigest(),
+                event.event_type,
+                event.ts,
+                event.data,
+                from_microseconds(message.received_at_us),
+            )
+        )
+        return None
+
+    def _alarm(self, batch: EventBatch, message: Message, device: Device) -> Rejection | None:
+        alarm = device_messages.decode(message.payload, device_messages.Alarm)
+        if isinstance(alarm, Rejection):
+            return alarm
+        future = self._in_future(alarm.ts, message)
+        if future is not None:
+            return future
+        batch.alarms.append(
+            StoredAlarm(
+                device.tenant_id,
+                device.device_id,
+                alarm.code,
+                alarm.severity,
+                alarm.active,
+                alarm.ts,
+                alarm.message,
+                from_microseconds(message.received_at_us),
+            )
+        )
+        return None
+
+    def _ack(self, _batch: EventBatch, message: Message, device: Device) -> Rejection | None:
+        ack = device_messages.decode(message.payload, device_messages.Ack)
+        if isinstance(ack, Rejection):
+            return ack
+        # The platform sends no commands yet, so no ack is of one of ours.
+        return Rejection(
+            Reason.UNKNOWN_COMMAND, f"{device.name} was sent no command {ack.cmd_id[:64]!r}"
+        )
+
+    def _in_future(self, ts: datetime, message: Message) -> Rejection | None:
+        if to_microseconds(ts - FUTURE_TOLERANCE) <= message.received_at_us:
+            return None
+        return Rejection(
+            Reason.TS_IN_FUTURE,
+            f"{ts.isoformat()} is more than 15 minutes after the message arrived",
+        )
+
+    def _hear(self, batch: EventBatch, message: Message, device: Device) -> None:
+        known = batch.heard.get(device.device_id)
+        if known is None or message.received_at_us > known[0]:
+            age_us = self._now_us() - message.received_at_us
+            recent = age_us < device.offline_after.total_seconds() * 1e6
+            batch.heard[device.device_id] = (message.received_at_us, recent)
+
+    def _refuse(
+        self, batch: EventBatch, message: Message, rejection: Rejection, device: Device | None
+    ) -> None:
+        letter = dead_letter(
+            message,
+            [rejection],
+            from_microseconds(message.received_at_us),
+            None if device is None else device.tenant_id,
+            None if device is None else device.device_id,
+        )
+        batch.dead_letters.setdefault(letter.fingerprint, letter)
+        batch.reasons[str(rejection.reason)] += 1
+
+
+_CHANNELS = {
+    Channel.STATE: DeviceEventsService._state,
+    Channel.EVENT: DeviceEventsService._event,
+    Channel.ALARM: DeviceEventsService._alarm,
+    Channel.ACK: DeviceEventsService._ack,
+}

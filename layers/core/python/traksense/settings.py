@@ -1,0 +1,103 @@
+"""The environment, read here and nowhere else, into frozen dataclasses.
+
+A missing or malformed variable raises ConfigurationError, which names it and says what it wants.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+from traksense.domain.errors import ConfigurationError
+
+Engine = Literal["auto", "timescale", "plain"]
+Metrics = Literal["emf", "none"]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+def _required(environ: Mapping[str, str], name: str, what: str) -> str:
+    value = environ.get(name, "").strip()
+    if not value:
+        raise ConfigurationError(f"{name} is not set: it must hold {what}")
+    return value
+
+
+def _choice(environ: Mapping[str, str], name: str, options: tuple[str, ...], default: str) -> str:
+    value = environ.get(name, "").strip() or default
+    if value not in options:
+        raise ConfigurationError(f"{name} is {value!r}: it must be one of {', '.join(options)}")
+    return value
+
+
+def _whole_number(environ: Mapping[str, str], name: str, default: int, least: int) -> int:
+    text = environ.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise ConfigurationError(f"{name} is {text!r}: it must be a whole number") from None
+    if value < least:
+        raise ConfigurationError(f"{name} is {value}: it must be at least {least}")
+    return value
+
+
+def _database_url(environ: Mapping[str, str]) -> str:
+    url = _required(environ, "DATABASE_URL", "the URL of a PostgreSQL server, 15 or newer")
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ConfigurationError("DATABASE_URL must begin with postgresql://")
+    return url
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationSettings:
+    """What migrations need: a login that may create roles and tables."""
+
+    database_url: str
+    engine: Engine
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> MigrationSettings:
+        """Read the environment. Raises ConfigurationError."""
+        engine = _choice(environ, "TRAKSENSE_ENGINE", get_args(Engine), "auto")
+        return cls(_database_url(environ), cast(Engine, engine))
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSettings:
+    """What every function needs."""
+
+    database_url: str
+    prepare_statements: bool
+    metrics: Metrics
+    raw_retention_days: int
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
+        """Read the environment. Raises ConfigurationError."""
+        return cls(
+            database_url=_database_url(environ),
+            prepare_statements=_choice(environ, "TRAKSENSE_PREPARE", ("on", "off"), "off") == "on",
+            metrics=cast(Metrics, _choice(environ, "TRAKSENSE_METRICS", get_args(Metrics), "emf")),
+            raw_retention_days=_whole_number(environ, "TRAKSENSE_RAW_RETENTION_DAYS", 14, 1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CognitoSettings:
+    """The user pool that people log in to."""
+
+    region: str
+    user_pool_id: str
+    client_id: str
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> CognitoSettings:
+        """Read the environment. Raises ConfigurationError."""
+        return cls(
+            region=_required(environ, "AWS_REGION", "the AWS region of the user pool"),
+            user_pool_id=_required(environ, "COGNITO_USER_POOL_ID", "the id of the user pool"),
+            client_id=_required(environ, "COGNITO_CLIENT_ID", "the id of its app client"),
+        )

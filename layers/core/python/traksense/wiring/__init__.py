@@ -1,0 +1,1 @@
+"""The composition root of the functions that need more than a few lines of it."""

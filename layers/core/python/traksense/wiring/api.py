@@ -1,0 +1,77 @@
+"""What stands behind the API: settings → adapters → services."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from traksense.aws.cognito import Challenge, Cognito, Tokens
+from traksense.bootstrap import start
+from traksense.db.connection import Database
+from traksense.db.dead_letters import SqlDeadLetterStore
+from traksense.db.devices import SqlDeviceStore
+from traksense.db.health import SqlHealthProbes
+from traksense.db.readings_query import SqlReadingStore
+from traksense.db.tenants import SqlTenantStore
+from traksense.services.dead_letters import DeadLetters
+from traksense.services.devices import Devices
+from traksense.services.health import Health, QueueDepths
+from traksense.services.readings_query import ReadingsQuery
+from traksense.services.tenants import Tenants
+from traksense.settings import CognitoSettings
+
+
+class Login(Protocol):
+    """The user pool."""
+
+    def login(self, email: str, password: str) -> Tokens | Challenge:
+        """Log in. Raises BadCredentials, Throttled or IdentityProviderAway."""
+
+    def refresh(self, refresh_token: str) -> Tokens:
+        """New tokens. Raises BadCredentials, Throttled or IdentityProviderAway."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServices:
+    """What the API's routes call."""
+
+    tenants: Tenants
+    devices: Devices
+    readings: ReadingsQuery
+    dead_letters: DeadLetters
+    health: Health
+    login: Login
+    counts_requests: bool = False
+    """Whether the API counts its requests itself: where no gateway of ours in front does."""
+
+
+def api(
+    database: Database,
+    login: Login,
+    queues: QueueDepths | None = None,
+    *,
+    counts_requests: bool = False,
+) -> ApiServices:
+    """The services over a database and a user pool. Connects to neither."""
+    devices = SqlDeviceStore(database)
+    return ApiServices(
+        tenants=Tenants(SqlTenantStore(database)),
+        devices=Devices(devices),
+        readings=ReadingsQuery(SqlReadingStore(database), devices.tenant_of),
+        dead_letters=DeadLetters(SqlDeadLetterStore(database)),
+        health=Health(SqlHealthProbes(database), queues),
+        login=login,
+        counts_requests=counts_requests,
+    )
+
+
+def api_from_environment(queues: QueueDepths | None = None) -> ApiServices:
+    """The services of this process. Raises ConfigurationError."""
+    cognito = CognitoSettings.from_environment()
+    settings, database = start("api")
+    return api(
+        database,
+        Cognito(cognito.client_id, cognito.region),
+        queues,
+        counts_requests=settings.metrics == "emf",
+    )

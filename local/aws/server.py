@@ -1,0 +1,53 @@
+"""Builds the emulator: three of moto's services, the pool in them, the guard before them."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Final
+
+from .guard import Guard, KeptCognito
+from .settings import AwsSettings
+
+SERVICES: Final = ("s3", "ses", "cognito-idp")
+EXPORTS_BUCKET: Final = "traksense-exports"
+SENDER: Final = "no-reply@traksense.example"
+
+
+def build(settings: AwsSettings) -> Guard:
+    """The WSGI app of the emulator. Raises StartupError where what the home keeps is damaged."""
+    # moto reads this when it is imported; the guard drops such headers whatever moto does.
+    os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "1"
+    from moto.cognitoidp.models import cognitoidp_backends
+    from moto.cognitoidp.responses import CognitoIdpJsonWebKeyResponse
+    from moto.moto_server.werkzeug_app import create_backend_app
+
+    from .cognito import LocalCognito
+    from .identifiers import REGION
+    from .pool import ACCOUNT, LocalUserPool
+    from .signing_key import SigningKey
+    from .store import UserStore
+
+    folder = settings.home / "aws"
+    key = SigningKey.load_or_create(folder / "signing-key.pem")
+    # The one place where the key that moto ships, which everybody knows, is replaced: here the
+    # public half, in LocalUserPool the private one.
+    CognitoIdpJsonWebKeyResponse.json_web_key = json.dumps(key.jwks).encode()
+    pool = LocalUserPool(settings.ids, key)
+    store = UserStore(folder / "users.json")
+    store.load_into(pool)
+    # Before moto's backend is replaced: it finds the services' URLs by its own class's module.
+    apps: dict[str, Any] = {name: create_backend_app(name) for name in SERVICES}
+    cognito = LocalCognito(pool)
+    cognitoidp_backends[ACCOUNT][REGION] = cognito
+    apps["cognito-idp"] = KeptCognito(apps["cognito-idp"], cognito, store)
+    _create_resources(ACCOUNT, REGION)
+    return Guard(apps, key.jwks, pool.id, settings.port, settings.credentials)
+
+
+def _create_resources(account: str, region: str) -> None:
+    from moto.s3.models import s3_backends
+    from moto.ses.models import ses_backends
+
+    s3_backends[account]["aws"].create_bucket(EXPORTS_BUCKET, region)
+    ses_backends[account][region].verify_email_identity(SENDER)

@@ -1,0 +1,70 @@
+"""What people and devices of the demo get in with: users in the pool, certificates, endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .children import RunFacts
+from .endpoints import DeviceEndpoint, GatewayEndpoint, UserEndpoint
+
+if TYPE_CHECKING:
+    from .certificates import CertificateAuthority
+    from .demo.seed import DemoDevice, DemoFleet
+    from .home import Home
+
+
+def ensure_people(facts: RunFacts, home: Home, fleet: DemoFleet | None) -> list[UserEndpoint]:
+    """Make the demo's users where they are missing; without the demo only the operators.
+
+    Somebody must be able to log in, or nothing could ever be set up. Raises botocore's errors.
+    """
+    import boto3
+    from botocore.config import Config
+
+    from .demo.catalogue import load
+    from .demo.seed import DemoUser
+    from .demo.users import ensure_users
+
+    if fleet is not None:
+        users: Iterable[DemoUser] = fleet.users
+    else:
+        users = [
+            DemoUser(user.email, user.name, user.role, None, None)
+            for user in load().users
+            if user.tenant is None
+        ]
+    client = boto3.client(
+        "cognito-idp",
+        endpoint_url=facts.aws_url,
+        region_name="us-east-1",
+        aws_access_key_id=facts.access_key,
+        aws_secret_access_key=facts.secret_key,
+        config=Config(retries={"total_max_attempts": 3}, connect_timeout=5, read_timeout=20),
+    )
+    logins = ensure_users(client, facts.pool.user_pool_id, users, home.secrets())
+    return [UserEndpoint(login.email, login.password, login.role, login.tenant) for login in logins]
+
+
+def device_endpoints(
+    authority: CertificateAuthority, fleet: DemoFleet | None
+) -> list[DeviceEndpoint]:
+    """The demo's devices with their certificates, made where they are missing."""
+    return [_endpoint(authority, device) for device in (fleet.devices if fleet else ())]
+
+
+def _endpoint(authority: CertificateAuthority, device: DemoDevice) -> DeviceEndpoint:
+    pair = authority.device_certificate(f"{device.tenant}_{device.name}")
+    gateway = None
+    if device.mac is not None or device.children:
+        gateway = GatewayEndpoint(device.mac, tuple(child.code for child in device.children))
+    return DeviceEndpoint(
+        tenant=device.tenant,
+        site=device.site,
+        name=device.name,
+        cert=str(pair.certificate),
+        key=str(pair.key),
+        simulated=device.simulated,
+        template=device.template,
+        gateway=gateway,
+    )

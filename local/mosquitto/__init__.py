@@ -1,0 +1,6 @@
+"""The MQTT broker of the local platform: mosquitto as a child process."""
+
+from .configuration import BrokerDevice
+from .process import Broker
+
+__all__ = ["Broker", "BrokerDevice"]

@@ -1,0 +1,89 @@
+-- The demo's configuration, laid into the database set by set. Each statement takes one JSON
+-- array and leaves alone what is there already: a restart, or an operator's change, survives.
+
+-- name: add_tenants
+-- Adds the demo's tenants. %(rows)s: [{slug, name, time_zone, locale}].
+INSERT INTO public.tenants (slug, name, time_zone, locale)
+SELECT r.slug, r.name, r.time_zone, r.locale
+FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb)
+     AS r (slug text, name text, time_zone text, locale text)
+ON CONFLICT DO NOTHING;
+
+-- name: add_sites
+-- Adds the demo's sites. %(rows)s: [{tenant, slug, name}].
+INSERT INTO public.sites (tenant_id, slug, name)
+SELECT t.id, r.slug, r.name
+FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb) AS r (tenant text, slug text, name text)
+JOIN public.tenants t ON t.slug = r.tenant
+ON CONFLICT DO NOTHING;
+
+-- name: add_device_templates
+-- Adds the demo's templates for every tenant; a version that is there is never changed.
+-- %(rows)s: [{code, version, name, vendor, adapter, offline_after}].
+INSERT INTO public.device_templates (code, version, name, vendor, adapter, offline_after)
+SELECT r.code, r.version, r.name, r.vendor, r.adapter, r.offline_after
+FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb)
+     AS r (code text, version integer, name text, vendor text, adapter text,
+           offline_after interval)
+ON CONFLICT DO NOTHING;
+
+-- name: add_point_templates
+-- Adds the points of those templates, in the order of their position.
+-- %(rows)s: [{code, version, position, name, labels, type, unit, enum_values, limits}].
+INSERT INTO public.point_templates
+    (device_template_id, position, name, labels, type, unit, enum_values, limits)
+SELECT dt.id, r.position, r.name, r.labels, r.type, r.unit, r.enum_values, r.limits
+FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb)
+     AS r (code text, version integer, position smallint, name text, labels jsonb, type text,
+           unit text, enum_values text[], limits jsonb)
+JOIN public.device_templates dt
+  ON dt.tenant_id IS NULL AND dt.code = r.code AND dt.version = r.version
+ON CONFLICT DO NOTHING;
+
+-- name: add_devices
+-- Adds devices; those behind a gateway in a call after their gateway's.
+-- %(rows)s: [{tenant, site, name, template, version, mac, gateway, gateway_code}].
+INSERT INTO public.devices
+    (tenant_id, site_id, template_id, name, mac, gateway_id, gateway_code)
+SELECT t.id, s.id, dt.id, r.name, r.mac, g.id, r.gateway_code
+FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb)
+     AS r (tenant text, site text, name text, template text, version integer, mac macaddr,
+           gateway text, gateway_code text)
+JOIN public.tenants t ON t.slug = r.tenant
+JOIN public.sites s ON s.tenant_id = t.id AND s.slug = r.site
+JOIN public.device_templates dt
+  ON dt.tenant_id IS NULL AND dt.code = r.template AND dt.version = r.version
+LEFT JOIN public.devices g ON g.tenant_id = t.id AND g.name = r.gateway
+WHERE r.gateway IS NULL OR g.id IS NOT NULL
+ORDER BY t.slug, r.name
+ON CONFLICT DO NOTHING;
+
+-- name: add_points
+-- Gives the demo's devices the points of their template that they lack.
+-- %(rows)s: [{tenant, name}].
+INSERT INTO public.points
+    (tenant_id, device_id, point_template_id, position, name, labels, type, unit, enum_values,
+     limits)
+SELECT d.tenant_id, d.id, pt.id, pt.position, pt.name, pt.labels, pt.type, pt.unit,
+       pt.enum_values, pt.limits
+FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb) AS r (tenant text, name text)
+JOIN public.tenants t ON t.slug = r.tenant
+JOIN public.devices d ON d.tenant_id = t.id AND d.name = r.name
+JOIN public.point_templates pt ON pt.device_template_id = d.template_id
+WHERE NOT EXISTS (SELECT FROM public.points p WHERE p.device_id = d.id AND p.name = pt.name)
+ORDER BY t.slug, d.name, pt.position
+ON CONFLICT DO NOTHING;
+
+-- name: list_tenants
+-- The ids of tenants by slug. %(slugs)s: text[].
+SELECT slug, id FROM public.tenants WHERE slug = ANY (%(slugs)s);
+
+-- name: list_devices
+-- Who the demo's devices are in the database. %(slugs)s: text[], the tenants' slugs.
+SELECT t.slug, d.name, d.id, s.slug, dt.code, d.mac::text, g.name, d.gateway_code
+FROM public.devices d
+JOIN public.tenants t ON t.id = d.tenant_id
+JOIN public.sites s ON s.id = d.site_id
+JOIN public.device_templates dt ON dt.id = d.template_id
+LEFT JOIN public.devices g ON g.id = d.gateway_id
+WHERE t.slug = ANY (%(slugs)s);

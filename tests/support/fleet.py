@@ -1,0 +1,193 @@
+"""Two tenants with devices of every kind, put straight into a migrated database."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from traksense.contracts import rules
+from traksense.contracts.topics import Channel, device_topic
+
+NUM, BOOL, ENUM, TEXT = "num", "bool", "enum", "text"
+CHILLER_POINTS: dict[str, tuple[str, str | None, list[str] | None]] = {
+    "temp": (NUM, "°C", None),
+    "pressure": (NUM, "bar", None),
+    "compressor_on": (BOOL, None, None),
+    "mode": (ENUM, None, ["OFF", "COOL"]),
+    "note": (TEXT, None, None),
+}
+GATEWAY_MAC = "aa:bb:cc:dd:ee:ff"
+_ids = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """Ids by thing name, and point keys by (thing name, point)."""
+
+    tenants: dict[str, UUID]
+    devices: dict[str, UUID]
+    points: dict[tuple[str, str], UUID]
+    sks: dict[tuple[str, str], int]
+
+
+def seed(url: str) -> Seeded:
+    """Tenants ``acme`` and ``globex`` with a chiller, a parsec, a je02 each, and acme's gateways."""
+    tenants: dict[str, UUID] = {}
+    devices: dict[str, UUID] = {}
+    with psycopg.connect(url) as connection:
+
+        def one(query: str, *values: Any) -> Any:
+            row = connection.execute(query.encode(), values).fetchone()
+            assert row is not None
+            return row[0]
+
+        templates = {
+            code: one(
+                "INSERT INTO public.device_templates (code, version, name, adapter)"
+                " VALUES (%s, 1, %s, %s) RETURNING id",
+                code,
+                code,
+                adapter,
+            )
+            for code, adapter in {
+                "chiller": None,
+                "parsec": "parsec_v1",
+                "je02": "je02_v1",
+                "tds": "tds_v1",
+                "meter": None,
+                "khomp": "senml",
+                "sensor": None,
+            }.items()
+        }
+        kinds: dict[str, Mapping[str, tuple[str, str | None, list[str] | None]]] = {
+            "chiller": CHILLER_POINTS,
+            "parsec": {
+                "status": (ENUM, None, ["RUN", "STOP"]),
+                "fault": (BOOL, None, None),
+                "rssi": (NUM, "dBm", None),
+            },
+            "je02": {"status": (ENUM, None, ["RUN", "STOP", "FAULT"]), "var0": (NUM, "°C", None)},
+            "tds": {},
+            "meter": {"value": (NUM, "kWh", None)},
+            "khomp": {},
+            "sensor": {"A_celsius": (NUM, "°C", None), "A_percent_rh": (NUM, "%", None)},
+        }
+
+        def device(
+            tenant: str, site: UUID, kind: str, name: str, mac: str | None = None,
+            gateway: UUID | None = None, code: str | None = None,
+        ) -> UUID:  # fmt: skip
+            made: UUID = one(
+                "INSERT INTO public.devices (tenant_id, site_id, template_id, name, mac,"
+                " gateway_id, gateway_code) VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
+                tenants[tenant], site, templates[kind], name, mac, gateway, code,
+            )  # fmt: skip
+            devices[f"{tenant}_{name}"] = made
+            for position, (point, (type_, unit, values)) in enumerate(kinds[kind].items()):
+                connection.execute(
+                    "INSERT INTO public.points (tenant_id, device_id, position, name, labels,"
+                    " type, unit, enum_values) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                    (
+                        tenants[tenant],
+                        made,
+                        position,
+                        point,
+                        json.dumps({"pt-BR": point.title(), "en": point.upper()}),
+                        type_,
+                        unit,
+                        values,
+                    ),
+                )
+            return made
+
+        for slug in ("acme", "globex"):
+            tenants[slug] = one(
+                "INSERT INTO public.tenants (slug, name) VALUES (%s, %s) RETURNING id",
+                slug,
+                slug.title(),
+            )
+            site = one(
+                "INSERT INTO public.sites (tenant_id, slug, name) VALUES (%s, 'plant', 'Plant')"
+                " RETURNING id",
+                tenants[slug],
+            )
+            device(slug, site, "chiller", "chiller-1")
+            device(slug, site, "chiller", "chiller-2")
+            device(slug, site, "parsec", "parsec-1")
+            device(slug, site, "je02", "je02-1")
+            if slug == "acme":
+                tds = device(slug, site, "tds", "tds-1", mac=GATEWAY_MAC)
+                for code in ("D01", "D02"):
+                    device(slug, site, "meter", f"meter-{code}", gateway=tds, code=code)
+                khomp = device(slug, site, "khomp", "khomp-1")
+                device(slug, site, "sensor", "sensor-1", gateway=khomp, code="4b686f6d70107115")
+        rows = connection.execute(
+            "SELECT t.slug || '_' || d.name, p.name, p.id, k.point_sk FROM public.points p"
+            " JOIN public.devices d ON d.id = p.device_id JOIN public.tenants t"
+            " ON t.id = d.tenant_id JOIN public.dim_point k ON k.point_id = p.id"
+        ).fetchall()
+        connection.execute(
+            "SELECT public.ensure_raw_partitions(current_date - 16, current_date + 3)"
+        )
+    return Seeded(
+        tenants,
+        devices,
+        {(thing, point): point_id for thing, point, point_id, _ in rows},
+        {(thing, point): point_sk for thing, point, _, point_sk in rows},
+    )
+
+
+def now_ms() -> int:
+    """Milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def telem(tenant: str, device: str) -> str:
+    """The telemetry topic of a device at the only site."""
+    return str(device_topic(tenant, "plant", device, Channel.TELEM))
+
+
+def channel(tenant: str, device: str, name: Channel) -> str:
+    """A topic of a device at the only site."""
+    return str(device_topic(tenant, "plant", device, name))
+
+
+def record(
+    topic: str, payload: bytes | dict[str, Any] | list[Any], received_at: int | None = None
+) -> dict[str, Any]:
+    """One SQS record as the rule makes it."""
+    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    at = now_ms() if received_at is None else received_at
+    return {
+        "messageId": f"m{next(_ids)}",
+        "body": rules.project(raw, topic, "client", at),
+        "attributes": {"SentTimestamp": str(at)},
+    }
+
+
+def event(*records: dict[str, Any]) -> dict[str, Any]:
+    """An SQS event."""
+    return {"Records": list(records)}
+
+
+def normalised(ts: str, **values: float | bool | str) -> dict[str, Any]:
+    """A normalised payload; a type is told from its value, a str is an enum."""
+    names = {float: "float", int: "float", bool: "bool", str: "enum"}
+    return {
+        "schema": "v1",
+        "ts": ts,
+        "points": [{"name": n, "t": names[type(v)], "v": v} for n, v in values.items()],
+    }
+
+
+def body_payload(record_: dict[str, Any]) -> bytes:
+    """The device's bytes inside a record."""
+    return base64.b64decode(json.loads(record_["body"])["payload"])

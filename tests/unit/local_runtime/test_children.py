@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from local.aws.identifiers import PoolIds
+from local.children import AWS, CHILDREN, RunFacts, specs
+from traksense.contracts.functions import FUNCTIONS
+from traksense.contracts.queues import QUEUES
+from traksense.contracts.schedules import SCHEDULES
+
+FACTS = RunFacts(
+    home=Path("/home/acme"),
+    http_port=8000,
+    mqtt_port=8883,
+    aws_port=4566,
+    access_key="LOCAL1",
+    secret_key="s3cret",
+    pool=PoolIds("us-east-1_abc", "client"),
+    log_level="INFO",
+    broker_port=1884,
+    logins={function.name: f"postgresql://{function.name}@db/x" for function in FUNCTIONS},
+)
+INHERITED = {
+    "PATH": "/bin",
+    "AWS_PROFILE": "production",
+    "AWS_SESSION_TOKEN": "token",
+    "PGPASSWORD": "theirs",
+    "DATABASE_URL": "postgresql://admin@db/x",
+    "TRAKSENSE_DEMO": "1",
+}
+
+
+def environments() -> dict[str, dict[str, str]]:
+    return {spec.name: dict(spec.environment) for spec in specs(CHILDREN, FACTS, INHERITED)}
+
+
+def test_each_queue_has_a_worker_with_the_log_in_of_its_function() -> None:
+    found = environments()
+    for queue in QUEUES:
+        url = found[f"worker.{queue.name}"]["DATABASE_URL"]
+        assert url == FACTS.logins[queue.function]
+
+
+def test_no_child_gets_the_administrators_database_or_a_persons_aws_account() -> None:
+    for name, environment in environments().items():
+        assert environment.get("DATABASE_URL") != INHERITED["DATABASE_URL"], name
+        assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "PGPASSWORD"} & set(environment), name
+        assert environment["AWS_ACCESS_KEY_ID"] == "LOCAL1", name
+        assert environment["PATH"] == "/bin", name
+
+
+def test_the_scheduler_may_do_what_its_schedules_need() -> None:
+    (scheduler,) = [plan for plan in CHILDREN if plan.name == "scheduler"]
+    assert {schedule.function for schedule in SCHEDULES} == {scheduler.login}
+
+
+def test_only_the_demo_may_be_missing() -> None:
+    optional = {spec.name for spec in specs(CHILDREN, FACTS, {}) if not spec.essential}
+    assert optional == {plan.name for plan in CHILDREN if plan.demo}
+
+
+def test_the_emulator_starts_before_log_ins_are_known() -> None:
+    (spec,) = specs((AWS,), RunFacts(Path("/h"), 1, 2, 3, "a", "b", FACTS.pool, "INFO"), {})
+    assert "DATABASE_URL" not in spec.environment
+
+
+def test_a_child_is_a_module_of_this_interpreter() -> None:
+    commands = {spec.name: spec.command for spec in specs(CHILDREN, FACTS, {})}
+    assert commands["worker.ingest"] == (sys.executable, "-m", "local.worker", "ingest")
+    assert commands["device_sim"][-1] == "/home/acme/endpoints.json"
+
+
+def test_secrets_are_not_shown_by_accident() -> None:
+    assert "s3cret" not in repr(FACTS)
+    assert "postgresql://" not in repr(FACTS)

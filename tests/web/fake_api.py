@@ -1,0 +1,320 @@
+"""A small stand-in for the platform's HTTP side, to drive the page against.
+
+It serves the page's files and the part of the API that the page calls, from plausible data of
+two tenants, on a loopback port of its own. Tests change its mind through ``FakePlatform``.
+``python -m tests.web.fake_api`` runs it alone, with readings that go on arriving.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from .fake_data import PASSWORD, TIME_ZONES, USERS, Device, make_fleet, to_ts
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = {"/vendor/echarts/": ROOT / "node_modules/echarts/dist", "/": ROOT / "web"}
+CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+}
+
+
+PARAMETERS = {
+    "devices": frozenset({"limit", "cursor", "q"}),
+    "data/latest": frozenset({"device"}),
+    "data/points": frozenset({"device", "point", "from", "to", "agg", "max_points"}),
+}
+"""Query parameters by path; any other is refused, as the API does."""
+
+
+class ProblemError(Exception):
+    """An answer that is an RFC 9457 problem document."""
+
+    def __init__(self, status: int, title: str) -> None:
+        super().__init__(title)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a route needs to know of a request."""
+
+    query: Mapping[str, str]
+    body: Mapping[str, Any]
+    locale: str
+    tenant: str | None
+    """The tenant that it is about; None where an operator named none."""
+
+
+class FakePlatform:
+    """State of the stand-in, and how a test changes it."""
+
+    def __init__(self) -> None:
+        self.fleet: dict[str, Device] = make_fleet(time.time())
+        self.is_away = False
+        """Answer every API call with 503, as a gateway does that finds nobody behind it."""
+        self.failing_paths: set[str] = set()
+        """Paths that answer 500."""
+        self.refuses_renewal = False
+        self.thins = True
+        """Whether a long ``num`` series is thinned; else it is cut, as other types are."""
+        self.most_rows = 50_000
+        """Rows of an answer's series, whatever was asked for."""
+        self.device_page = 500
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        """Path and query of each API call, in order."""
+        self.renewals = 0
+        self._lock = threading.Lock()
+        self._tokens: dict[str, str] = {}
+
+    def expire_sessions(self) -> None:
+        """Make every ID token invalid; refresh tokens stay good."""
+        with self._lock:
+            self._tokens.clear()
+
+    def device(self, name: str) -> Device:
+        """The device of a name that is unique in the fleet."""
+        return next(device for device in self.fleet.values() if device.name == name)
+
+    def calls(self, path: str) -> list[dict[str, str]]:
+        """The queries of the calls of one path so far."""
+        return [query for called, query in self.requests if called == path]
+
+    def answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Any:
+        """The JSON of an API call. Raises ProblemError."""
+        parts = urlsplit(target)
+        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        self.requests.append((parts.path, query))
+        if self.is_away:
+            raise ProblemError(503, "Service Unavailable")
+        if parts.path in self.failing_paths:
+            raise ProblemError(500, "Internal Server Error")
+        content = json.loads(body) if body else {}
+        if parts.path == "/api/auth/login" and method == "POST":
+            return self._log_in(content)
+        if parts.path == "/api/auth/refresh" and method == "POST":
+            return self._renew(content)
+        user = self._user(headers)
+        tenant = headers.get("X-Tenant")
+        if tenant and user["role"] != "internal_ops":
+            raise ProblemError(403, "Forbidden")
+        locale = "en" if headers.get("Accept-Language", "").startswith("en") else "pt-BR"
+        request = Request(query, content, locale, user["tenant"] or tenant)
+        return self._route(parts.path, user, request)
+
+    def _log_in(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        email = content.get("email", "")
+        if email not in USERS or content.get("password") != PASSWORD:
+            raise ProblemError(401, "Unauthorized")
+        if USERS[email]["role"] == "newcomer":
+            return {"challenge": "NEW_PASSWORD_REQUIRED", "session": "fictional"}
+        return {**self._issue(email), "refresh_token": f"refresh:{email}"}
+
+    def _renew(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        self.renewals += 1
+        kind, _, email = str(content.get("refresh_token", "")).partition(":")
+        if self.refuses_renewal or kind != "refresh":
+            raise ProblemError(401, "Unauthorized")
+        return self._issue(email)
+
+    def _issue(self, email: str) -> dict[str, Any]:
+        with self._lock:
+            token = f"id-{time.monotonic_ns()}"
+            self._tokens[token] = email
+        return {"id_token": token, "access_token": token, "expires_in": 3600}
+
+    def _user(self, headers: Mapping[str, str]) -> dict[str, Any]:
+        token = headers.get("Authorization", "").removeprefix("Bearer ")
+        with self._lock:
+            email = self._tokens.get(token)
+        if email is None:
+            raise ProblemError(401, "Unauthorized")
+        return {"id": f"user-{email}", "email": email, **USERS[email]}
+
+    def _route(self, path: str, user: dict[str, Any], request: Request) -> Any:
+        parts = path.removeprefix("/api/").split("/")
+        known = PARAMETERS.get("/".join(parts), frozenset())
+        if not request.query.keys() <= known:
+            raise ProblemError(422, "Unprocessable Content")
+        if parts == ["me"]:
+            zone = TIME_ZONES.get(request.tenant or "acme")
+            if zone is None:
+                raise ProblemError(404, "Not Found")
+            return {**user, "time_zone": zone, "locale": "pt-BR"}
+        if parts == ["devices"]:
+            return self._list(request)
+        if parts[0] == "devices" and len(parts) == 2:
+            return self._device(parts[1], request).shape()
+        if parts[0] == "devices" and parts[2:] == ["points"]:
+            points = self._device(parts[1], request).points
+            return {"items": [point.shape(request.locale) for point in points]}
+        if parts == ["data", "latest"]:
+            device = self._device(request.query["device"], request)
+            return {"items": [point.latest() for point in device.points]}
+        if parts == ["data", "points"]:
+            return self._series(request)
+        raise ProblemError(404, "Not Found")
+
+    def _list(self, request: Request) -> dict[str, Any]:
+        wanted = request.query.get("q", "").lower()
+        devices = [
+            device
+            for device in sorted(self.fleet.values(), key=lambda d: (d.tenant, d.name))
+            if request.tenant in (None, device.tenant) and wanted in device.name.lower()
+        ]
+        start = int(request.query.get("cursor", 0))
+        end = start + min(int(request.query.get("limit", 50)), self.device_page)
+        more = str(end) if end < len(devices) else None
+        return {"items": [device.shape() for device in devices[start:end]], "next_cursor": more}
+
+    def _device(self, device_id: str, request: Request) -> Device:
+        device = self.fleet.get(device_id)
+        if device is None or request.tenant not in (None, device.tenant):
+            raise ProblemError(404, "Not Found")
+        return device
+
+    def _series(self, request: Request) -> dict[str, Any]:
+        query = request.query
+        device = self._device(query["device"], request)
+        most = min(int(query.get("max_points", 2000)), self.most_rows)
+        series = []
+        for wanted in query["point"].split(","):
+            point = next((p for p in device.points if wanted in (p.id, p.name)), None)
+            if point is None:
+                raise ProblemError(404, "Not Found")
+            rows = point.rows(query["from"], query["to"])
+            next_from = None
+            is_long = len(rows) > most
+            if is_long and point.type == "num" and self.thins:
+                step = -(-len(rows) // most)
+                rows = rows[:-1:step] + rows[-1:]
+            elif is_long:
+                next_from = to_ts(rows[most][0])
+                rows = rows[:most]
+            series.append(
+                {
+                    "device_id": device.id,
+                    "point_id": point.id,
+                    "name": point.name,
+                    "type": point.type,
+                    "unit": point.unit,
+                    "agg": "raw",
+                    "degraded": False,
+                    "truncated": is_long,
+                    "next_from": next_from,
+                    "columns": ["ts", "value", "qual"],
+                    "rows": [[to_ts(us), value, 0] for us, value in rows],
+                }
+            )
+        return {"requested_agg": "raw", "from": query["from"], "to": query["to"], "series": series}
+
+
+def _handler(platform: FakePlatform) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            if self.path.startswith("/api/"):
+                self._call()
+            else:
+                self._file(urlsplit(self.path).path)
+
+        def do_POST(self) -> None:
+            self._call()
+
+        def _call(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = {name.title(): value for name, value in self.headers.items()}
+            try:
+                payload = platform.answer(self.command, self.path, headers, body)
+            except ProblemError as problem:
+                content = {"type": "about:blank", "title": str(problem), "status": problem.status}
+                self._send(problem.status, "application/problem+json", _encode(content))
+            else:
+                self._send(200, "application/json", _encode(payload))
+
+        def _file(self, path: str) -> None:
+            prefix = next(prefix for prefix in FOLDERS if path.startswith(prefix))
+            file = FOLDERS[prefix] / (path.removeprefix(prefix) or "index.html")
+            if ".." in path or not file.is_file() or file.suffix not in CONTENT_TYPES:
+                self._send(404, "text/plain", b"")
+            else:
+                self._send(200, CONTENT_TYPES[file.suffix], file.read_bytes())
+
+        def _send(self, status: int, content_type: str, content: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Security-Policy", "default-src 'self'")
+            self.send_header("Cache-Control", "no-cache")
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing: a test's output is its own."""
+
+    return Handler
+
+
+def _encode(payload: Any) -> bytes:
+    return json.dumps(payload, ensure_ascii=False).encode()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes away in mid-answer is no error here."""
+
+
+class FakeServer:
+    """Serves a platform on a loopback port while its ``with`` block lasts."""
+
+    def __init__(self, platform: FakePlatform, port: int = 0) -> None:
+        self._server = _Server(("127.0.0.1", port), _handler(platform))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> FakeServer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def run(report: Callable[[str], None] = print) -> None:
+    """Serve until interrupted, with a reading of every point each five seconds."""
+    platform = FakePlatform()
+    with FakeServer(platform, 8099) as server:
+        report(f"{server.url}  {', '.join(USERS)}  {PASSWORD}")
+        try:
+            while True:
+                time.sleep(5)
+                for device in platform.fleet.values():
+                    device.speak(time.time())
+        except KeyboardInterrupt:
+            return
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,146 @@
+"""The page's pure modules, called in the browser that they are written for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from .conftest import OpenPage
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(open_page: OpenPage) -> Page:
+    page = open_page()
+    page.locator("#login-email").wait_for()  # By then the catalogue is there.
+    return page
+
+
+def call(page: Page, module: str, body: str, argument: Any = None) -> Any:
+    """What a function body returns that sees a module as ``m`` and the argument as ``a``."""
+    return page.evaluate(
+        f"async (a) => {{ const m = await import('/{module}'); {body} }}", argument
+    )
+
+
+def test_instants_sort_by_time_whatever_their_precision(page: Page) -> None:
+    written = [
+        "2025-10-07T02:34:12Z",
+        "2025-10-07T02:34:12.000001Z",
+        "2025-10-07T02:34:12.5Z",
+        "2025-10-07T02:34:12.500001Z",
+        "2025-10-07T02:34:13Z",
+    ]
+    keys = call(page, "data/instants.js", "return a.map(m.instantKey);", written)
+    assert keys == sorted(keys)
+    assert len(set(keys)) == len(written)
+    same = ["2025-10-07T02:34:12Z", "2025-10-07T02:34:12.000000Z", "2025-10-07T02:34:12.0Z"]
+    assert len(set(call(page, "data/instants.js", "return a.map(m.instantKey);", same))) == 1
+
+
+def test_a_row_seen_twice_is_taken_once_and_its_neighbour_within_the_millisecond_too(
+    page: Page,
+) -> None:
+    rows = [
+        ["2025-10-07T02:34:12Z", 1, 0],
+        ["2025-10-07T02:34:12.000200Z", 2, 0],
+        ["2025-10-07T02:34:12.000200Z", 2, 0],
+        ["2025-10-07T02:34:12Z", 1, 0],
+    ]
+    body = "const s = new m.Series({type: 'num'}); s.add(a); s.add(a); return s.rows;"
+    assert [row["value"] for row in call(page, "data/series.js", body, rows)] == [1, 2]
+
+
+def test_a_silence_breaks_the_line(page: Page) -> None:
+    body = """
+        const ts = (s) => new Date(s * 1000).toISOString();
+        const s = new m.Series({type: 'num'});
+        s.add([0, 10, 20, 30, 40, 50, 60, 1000, 1010].map((at) => [ts(at), at, 0]));
+        return s.rows.map(({value}) => value);
+    """
+    values = call(page, "data/series.js", body)
+    assert values == [0, 10, 20, 30, 40, 50, 60, None, 1000, 1010]
+
+
+def test_a_run_of_one_state_keeps_its_two_ends(page: Page) -> None:
+    body = """
+        const ts = (s) => new Date(s * 1000).toISOString();
+        const s = new m.Series({type: 'enum'});
+        s.add([...'AAAABBBA'].map((value, at) => [ts(at), value, 0]));
+        return s.rows.map(({ms, value}) => [ms / 1000, value]);
+    """
+    rows = call(page, "data/series.js", body)
+    assert rows == [[0, "A"], [3, "A"], [4, "B"], [6, "B"], [7, "A"]]
+
+
+def test_rows_that_leave_the_window_go_but_for_the_one_that_leads_in(page: Page) -> None:
+    body = """
+        const ts = (s) => new Date(s * 1000).toISOString();
+        const s = new m.Series({type: 'num'});
+        s.add([0, 10, 20, 30].map((at) => [ts(at), at, 0]));
+        s.dropBefore(15000);
+        return s.rows.map(({value}) => value);
+    """
+    assert call(page, "data/series.js", body) == [10, 20, 30]
+
+
+def test_thinning_keeps_peaks_gaps_and_both_ends(page: Page) -> None:
+    body = """
+        const rows = Array.from({length: 10000}, (_, ms) => ({ms, value: ms % 7}));
+        rows[1234].value = 999; rows[5678].value = -999; rows[8000].value = null;
+        const thinned = m.thin(rows, 400);
+        const sorted = thinned.every((row, at) => at === 0 || row.ms > thinned[at - 1].ms);
+        return [thinned.length, sorted, thinned[0].ms, thinned.at(-1).ms,
+                thinned.some((r) => r.value === 999), thinned.some((r) => r.value === -999),
+                thinned.some((r) => r.value === null)];
+    """
+    length, *facts = call(page, "chart/thin.js", body)
+    assert length <= 700
+    assert facts == [True, 0, 9999, True, True, True]
+
+
+def test_ticks_are_round_in_the_zone_and_not_in_the_browsers(page: Page) -> None:
+    body = """
+        const from = Date.parse('2025-11-18T17:20:00Z'), to = Date.parse('2025-11-20T17:20:00Z');
+        const {ticks} = m.timeTicks(from, to, 9, 'Asia/Kolkata');
+        return ticks.map((ms) => new Date(ms).toISOString());
+    """
+    ticks = call(page, "chart/ticks.js", body)
+    assert ticks[:2] == ["2025-11-18T18:30:00.000Z", "2025-11-19T00:30:00.000Z"]
+    assert len(ticks) == 8
+
+
+def test_ticks_stay_on_the_hour_over_a_change_of_the_clocks(page: Page) -> None:
+    body = """
+        const from = Date.parse('2025-10-25T12:00:00Z'), to = Date.parse('2025-10-27T12:00:00Z');
+        const {ticks} = m.timeTicks(from, to, 3, 'Europe/Lisbon');
+        return ticks.map((ms) => m.isMidnight(ms, 'Europe/Lisbon'));
+    """
+    assert call(page, "chart/ticks.js", body) == [True, True]
+
+
+def test_places_are_read_back_as_they_were_written(page: Page) -> None:
+    body = """
+        const r = m.parse(m.deviceLink('acme', 'a/b c') + '?points=x,y&range=24h');
+        return [r.name, r.tenant, r.device, r.query.get('points'),
+                m.parse('#/t/%E0%A4%A').name, m.parse('').name, m.parse('#/elsewhere').name];
+    """
+    assert call(page, "router.js", body) == [
+        "device", "acme", "a/b c", "x,y", "home", "home", "home",
+    ]  # fmt: skip
+
+
+def test_ages_and_numbers_read_well(page: Page) -> None:
+    body = """
+        const now = Date.now();
+        const ages = [0, 12, 75, 3700, 90000, 200000].map((s) => m.formatAge(now - s * 1000));
+        const numbers = [7.25, 123.45, 0.00012345, 1234567.891, -0.5, 0].map(m.formatNumber);
+        return [ages, numbers, m.formatAge(now + 60000)];
+    """
+    ages, numbers, ahead = call(page, "format.js", body)
+    assert ages == ["agora", "há 12 s", "há 1 min", "há 1 h", "há 25 h", "há 2 d"]
+    assert numbers == ["7,25", "123,45", "0,0001235", "1.234.567,891", "-0,5", "0"]
+    assert ahead == "agora"
