@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import psycopg
 import pytest
@@ -199,7 +200,7 @@ def test_a_child_that_crashes_comes_back_and_the_platform_stays(tmp_path: Path) 
             try:
                 with platform.api() as api:
                     return api.get("/api/me").status_code == 200
-            except Exception:
+            except (httpx.HTTPError, AssertionError):  # down, or up without its users yet
                 return False
 
         wait_until("the gateway answers again", answers, timeout_s=40, every_s=0.5)

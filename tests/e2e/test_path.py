@@ -1,4 +1,4 @@
-"""The path that everything hangs on: a device publishes, the platform stores it, a person sees it."""
+"""The path that everything hangs on: a device publishes, it is stored, a person sees it."""
 
 from __future__ import annotations
 
@@ -73,16 +73,18 @@ def test_a_device_cut_off_is_shown_offline_within_two_seconds(
 ) -> None:
     endpoint = platform.idle_device("globex")
     will = {"schema": "v1", "status": "offline"}
-    with platform.api("viewer", "globex") as viewer:
-        with TestDevice(platform.endpoints.mqtt, endpoint, will=will) as device:
-            device.publish("state", {"schema": "v1", "status": "online"}, retain=True)
-            wait_until("it is online", lambda: found(viewer, endpoint.name)["is_online"])
-            device.vanish()
-            cut_at = time.monotonic()
-            wait_until(
-                "it is offline", lambda: not found(viewer, endpoint.name)["is_online"], every_s=0.05
-            )
-            assert time.monotonic() - cut_at < 2.0
+    with (
+        platform.api("viewer", "globex") as viewer,
+        TestDevice(platform.endpoints.mqtt, endpoint, will=will) as device,
+    ):
+        device.publish("state", {"schema": "v1", "status": "online"}, retain=True)
+        wait_until("it is online", lambda: found(viewer, endpoint.name)["is_online"])
+        device.vanish()
+        cut_at = time.monotonic()
+        wait_until(
+            "it is offline", lambda: not found(viewer, endpoint.name)["is_online"], every_s=0.05
+        )
+        assert time.monotonic() - cut_at < 2.0
 
 
 def test_the_will_of_a_session_that_was_taken_over_says_nothing(

@@ -39,7 +39,7 @@ class Seeded:
 
 
 def seed(url: str) -> Seeded:
-    """Tenants ``acme`` and ``globex`` with a chiller, a parsec, a je02 each, and acme's gateways."""
+    """Tenants ``acme`` and ``globex`` with three devices each, and the gateways of acme."""
     tenants: dict[str, UUID] = {}
     devices: dict[str, UUID] = {}
     with psycopg.connect(url) as connection:

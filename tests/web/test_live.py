@@ -26,8 +26,8 @@ SERIES = """async () => {
 
 
 def drawn(page: Page) -> list[dict[str, Any]]:
-    """The series that the chart holds, once it holds any."""
-    expect(page.locator(".chart-overlay")).to_be_hidden()
+    """The series that the chart holds, once it is drawn (then it has a description) and shown."""
+    expect(page.locator(".chart-canvas[aria-label]")).to_be_visible()
     series: list[dict[str, Any]] = page.evaluate(SERIES)
     return series
 

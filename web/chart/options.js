@@ -10,7 +10,7 @@ import { isMidnight, timeTicks } from "./ticks.js";
 const MOST_DRAWN_ROWS = 8000;
 const PIXELS_PER_TICK = 84;
 const PIXELS_PER_DIGIT = 8;
-const MANY_ROWS = 2000; // A line so dense is drawn thinner, or it is a blot.
+const MANY_ROWS = 3000; // A line so dense is drawn thinner, or it is a blot.
 const DAY = 86_400_000;
 
 /** {option, height}. `colorOf(point)` is an index into the theme's series colours. */
@@ -160,7 +160,7 @@ function lineOf(panel, series, index, color) {
 
 function lineWidth(isNum, rows) {
   if (!isNum) return 2.2;
-  return rows > MANY_ROWS ? 1 : 1.6;
+  return rows > MANY_ROWS ? 1.2 : 1.6;
 }
 
 function limitLines(point, color) {
