@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -228,7 +229,8 @@ def _listen_for_the_end(control: Control, *, child: bool) -> None:
     if child:
 
         def watch() -> None:
-            while sys.stdin.buffer.read(4096):
+            # Not through sys.stdin: its lock, held by this thread, would block the exit.
+            while os.read(0, 4096):
                 continue
             control.stop()
 

@@ -23,6 +23,8 @@ def main() -> int:
     signals.install()
     try:
         settings = LocalSettings.from_environment(os.environ)
+        # Nothing here leaves the machine: a person's proxy must not be asked for loopback.
+        os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
         home = Home(settings.home)
         home.create()
         with home.lock():

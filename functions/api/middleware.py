@@ -31,7 +31,7 @@ def answer(request: Request, get_response: GetResponse, known_paths: Any) -> Res
         with log_context(request_id=request_id):
             response = _answer(request, get_response, known_paths)
             duration_ms = (time.perf_counter() - started) * 1000
-            _log.info(
+            _log.debug(
                 "request",
                 extra={
                     "method": request.method,

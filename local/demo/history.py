@@ -58,7 +58,7 @@ MARGIN_S: Final = 3600
 WINDOW_S: Final = 2 * 3600
 """How much time goes into one event: about two thousand messages of the demo's fleet."""
 NICENESS: Final = 10
-REPORT_EVERY_PERCENT: Final = 5
+REPORT_EVERY_PERCENT: Final = 10
 _FIRST_DELAY_S: Final = 1.0
 _LONGEST_DELAY_S: Final = 30.0
 
