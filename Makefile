@@ -17,7 +17,7 @@ run: setup  ## Start the whole platform on this machine; Ctrl-C stops it
 test: setup  ## Set up everything and run the whole test suite
 	@$(PYTHON) tools/test_prerequisites.py
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage run -m pytest -n 2 $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
@@ -41,5 +41,5 @@ lock: setup  ## Resolve pyproject.toml anew into requirements.txt
 
 clean:  ## Remove what can be made again; keeps .local, the platform's state
 	@rm -rf .venv node_modules build build-host .mypy_cache .ruff_cache .pytest_cache \
-		.hypothesis .import_linter_cache .coverage .coverage.*
+		.hypothesis .import_linter_cache .coverage .coverage.* .setup.log
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,17 +7,20 @@ into bytes while it reads it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from traksense.domain.messages import Message
 
+_MAX_MS: Final = 4_102_444_800_000
+"""2100-01-01: what claims to have arrived later was made by no rule."""
+
 
 class _Body(msgspec.Struct):
     payload: bytes
     topic: str
-    received_at: int
+    received_at: Annotated[int, msgspec.Meta(ge=0, le=_MAX_MS)]
     client_id: str | None = None
 
 

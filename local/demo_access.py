@@ -50,10 +50,20 @@ def device_endpoints(
     authority: CertificateAuthority, fleet: DemoFleet | None
 ) -> list[DeviceEndpoint]:
     """The demo's devices with their certificates, made where they are missing."""
-    return [_endpoint(authority, device) for device in (fleet.devices if fleet else ())]
+    if fleet is None:
+        return []
+    from .demo.catalogue import load
+
+    points = {
+        template.code: tuple(point.name for point in template.points)
+        for template in load().templates
+    }
+    return [_endpoint(authority, device, points.get(device.template)) for device in fleet.devices]
 
 
-def _endpoint(authority: CertificateAuthority, device: DemoDevice) -> DeviceEndpoint:
+def _endpoint(
+    authority: CertificateAuthority, device: DemoDevice, points: tuple[str, ...] | None
+) -> DeviceEndpoint:
     pair = authority.device_certificate(f"{device.tenant}_{device.name}")
     gateway = None
     if device.mac is not None or device.children:
@@ -67,4 +77,5 @@ def _endpoint(authority: CertificateAuthority, device: DemoDevice) -> DeviceEndp
         simulated=device.simulated,
         template=device.template,
         gateway=gateway,
+        points=points,
     )

@@ -53,6 +53,8 @@ class DeviceEndpoint:
     """Code of its device template."""
     gateway: GatewayEndpoint | None = None
     """None for a device with nothing behind it."""
+    points: tuple[str, ...] | None = None
+    """Names of its own points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +95,6 @@ def _device(found: dict[str, Any]) -> DeviceEndpoint:
     gateway = found.get("gateway")
     if gateway is not None:
         gateway = GatewayEndpoint(gateway["mac"], tuple(gateway["children"]))
-    return DeviceEndpoint(**{**found, "gateway": gateway})
+    points = found.get("points")
+    own = {"gateway": gateway, "points": None if points is None else tuple(points)}
+    return DeviceEndpoint(**{**found, **own})

@@ -13,6 +13,9 @@
 DO $$
 DECLARE
     wanted text;
+    -- From 16 on, who makes a role administers it without being able to take it.
+    can_take text := CASE WHEN current_setting('server_version_num')::integer >= 160000
+                          THEN 'SET' ELSE 'MEMBER' END;
 BEGIN
     FOREACH wanted IN ARRAY ARRAY[
         'traksense_owner', 'traksense_ingest', 'traksense_app', 'traksense_ops',
@@ -25,8 +28,12 @@ BEGIN
                 NULL;  -- another migration run on the same server was quicker
             END;
         END IF;
-        IF NOT pg_catalog.pg_has_role(current_user, wanted, 'MEMBER') THEN
-            EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
+        IF NOT pg_catalog.pg_has_role(current_user, wanted, can_take) THEN
+            BEGIN
+                EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
+            EXCEPTION WHEN unique_violation THEN
+                NULL;
+            END;
         END IF;
     END LOOP;
     EXECUTE format('GRANT CREATE, CONNECT, TEMPORARY ON DATABASE %I TO traksense_owner',

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support import database as db
+
+TESTS = Path(__file__).parent
+ONE_AT_A_TIME = ("contract", "e2e")
+"""Folders whose tests start servers and watch the clock: they share one worker, in order."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests on one worker, and what drives whole servers on a single one."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        group = "servers" if folder in ONE_AT_A_TIME else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-UV_VERSION = "0.13.8"
+LOG = ROOT / ".setup.log"
 
 
 def fail(message):
@@ -31,13 +31,15 @@ def digest(*names):
 
 
 def run(command, advice):
-    """Run a command quietly; on failure show the end of its output and the advice."""
-    result = subprocess.run(
-        command, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
+    """Run a command with its output in the log; on failure say what to do, and where it is."""
+    with LOG.open("ab") as log:
+        log.write(("\n$ " + " ".join(command) + "\n").encode())
+        log.flush()
+        result = subprocess.run(
+            command, cwd=str(ROOT), stdout=log, stderr=subprocess.STDOUT, check=False
+        )
     if result.returncode:
-        sys.stderr.write(result.stdout.decode("utf-8", "replace")[-1500:])
-        fail(advice)
+        fail("%s (what was said: %s)" % (advice, LOG.name))
 
 
 def check_prerequisites():
@@ -49,12 +51,18 @@ def check_prerequisites():
         )
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
-        fail(
-            "Node.js 20 or newer with npm is needed; on Debian and Ubuntu: `apt install nodejs npm`"
-        )
+        fail("Node.js 20 or newer with npm is needed: see https://nodejs.org/en/download")
     version = subprocess.check_output([node, "--version"]).decode().strip()
     if int(version.lstrip("v").split(".")[0]) < 20:
         fail("Node.js 20 or newer is needed, this is %s" % version)
+
+
+def pinned_uv():
+    """The lines of requirements.txt that pin uv and its hashes, for pip to install it by."""
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("uv=="))
+    end = next(number for number in range(start, len(lines)) if not lines[number].endswith("\\"))
+    return "\n".join(lines[start : end + 1]) + "\n"
 
 
 def python_packages():
@@ -72,7 +80,9 @@ def python_packages():
             [sys.executable, "-m", "venv", "--clear", str(VENV)],
             "no virtual environment could be made; on Debian: `apt install python3-venv`",
         )
-    run([str(PYTHON), "-m", "pip", "install", "--quiet", "uv==" + UV_VERSION], network)
+    pinned = VENV / "uv.txt"
+    pinned.write_text(pinned_uv())
+    run([str(PYTHON), "-m", "pip", "install", "--require-hashes", "-r", str(pinned)], network)
     uv = [str(VENV / "bin" / "uv"), "--no-progress", "pip"]
     run(
         [*uv, "sync", "--python", str(PYTHON), "--require-hashes", "requirements.txt"],
@@ -102,6 +112,7 @@ def node_packages():
 def main():
     """Set up what is missing; at once when nothing is."""
     check_prerequisites()
+    LOG.unlink(missing_ok=True)
     os.environ.pop("VIRTUAL_ENV", None)
     try:
         python_packages()

@@ -88,7 +88,8 @@ SELECT (SELECT count(*) FILTER (WHERE comes_online) FROM touched),
        (SELECT array_agg(device_id) FROM heard WHERE is_gone);
 
 -- name: report_metadata
--- What devices say of themselves (firmware, model), written only where it is news.
+-- What devices say of themselves (firmware, model), written only where it is news, and only as
+-- long as all of it is short: a device that makes up names without end fills no disk.
 UPDATE public.device_state s
 SET reported = s.reported || n.reported
 FROM (
@@ -97,6 +98,7 @@ FROM (
     JOIN unnest(%(device_ids)s::uuid[], %(reported)s::jsonb[]) AS r(device_id, reported)
         USING (device_id)
     WHERE NOT s2.reported @> r.reported
+      AND length((s2.reported || r.reported)::text) <= 16384
     ORDER BY s2.device_id
     FOR NO KEY UPDATE OF s2
 ) n

@@ -1,13 +1,21 @@
 -- name: offline_sweep
 -- Devices silent for longer than their template allows are offline. state_at stays: a message
 -- that arrived in time but is still in a queue brings the device back.
+-- A row that someone is writing at this moment is of a device that just spoke, so it is passed
+-- over; the others are locked in one order, as every writer does.
+WITH silent AS (
+    SELECT s.device_id
+    FROM public.device_state s
+    JOIN public.devices d ON d.id = s.device_id
+    JOIN public.device_templates t ON t.id = d.template_id
+    WHERE s.is_online AND greatest(s.last_seen, s.state_at) < %(now)s - t.offline_after
+    ORDER BY s.device_id
+    FOR NO KEY UPDATE OF s SKIP LOCKED
+)
 UPDATE public.device_state s
 SET is_online = false
-FROM public.devices d
-JOIN public.device_templates t ON t.id = d.template_id
-WHERE d.id = s.device_id
-  AND s.is_online
-  AND greatest(s.last_seen, s.state_at) < %(now)s - t.offline_after
+FROM silent
+WHERE s.device_id = silent.device_id
 RETURNING s.device_id;
 
 -- name: ensure_partitions

@@ -31,6 +31,7 @@ def ingest_service(url: str, slice_size: int = 2000) -> IngestService:
         Acceptance(vendors.decode, timedelta(days=14)),
         SqlReadingStore(database),
         slice_size=slice_size,
+        release=database.close,
     )
 
 
@@ -39,5 +40,4 @@ def ingest(database_url: str, seeded: fleet.Seeded) -> Iterator[IngestService]:
     """The ingest service over the two tenants."""
     service = ingest_service(database_url)
     yield service
-    service._writer.submit(service._store._database.close).result()  # type: ignore[attr-defined]
     service.close()

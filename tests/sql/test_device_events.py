@@ -213,7 +213,7 @@ def test_a_database_that_is_away_returns_the_batch(seeded: Seeded) -> None:
 def test_a_silent_device_is_swept_offline_and_its_late_message_brings_it_back(
     database_url: str, database: Database, service: DeviceEventsService, seeded: Seeded
 ) -> None:
-    now = fleet.now_ms()
+    now = fleet.now_ms() - 300_000
     take(service, state("acme", "chiller-1", ONLINE, now))
     take(service, state("acme", "chiller-2", ONLINE, now + 200_000))
     clock = datetime.fromtimestamp(now / 1000, UTC) + timedelta(minutes=5, seconds=1)

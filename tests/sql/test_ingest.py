@@ -19,6 +19,13 @@ from traksense.services.ingest import IngestService
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
+@pytest.fixture(autouse=True)
+def _now_is_now() -> None:
+    """Each test has its own now: minutes pass between the collection of tests and their turn."""
+    global NOW
+    NOW = datetime.now(UTC).replace(microsecond=0)
+
+
 def stamp(seconds_ago: float = 0) -> str:
     return (NOW - timedelta(seconds=seconds_ago)).isoformat().replace("+00:00", "Z")
 
@@ -271,7 +278,7 @@ def test_meta_stands_on_the_first_reading_of_its_message_and_updates_the_device(
 def test_a_device_heard_from_is_online_and_one_write_serves_ten_seconds(
     database_url: str, ingest: IngestService, seeded: Seeded
 ) -> None:
-    topic, at = telem("acme", "chiller-1"), fleet.now_ms()
+    topic, at = telem("acme", "chiller-1"), fleet.now_ms() - 60_000
     query = "SELECT is_online, last_seen, xmin::text FROM device_state WHERE device_id = %s"
     device = seeded.devices["acme_chiller-1"]
     take(ingest, record(topic, normalised(stamp(1), temp=1.0), at))
@@ -368,7 +375,6 @@ def test_two_writers_of_the_same_readings_in_other_orders_store_each_once(
     for thread in threads:
         thread.join(60)
     for service in services:
-        service._writer.submit(service._store._database.close).result()  # type: ignore[attr-defined]
         service.close()
     assert [result.failed for result in results] == [[], [], []]
     assert sum(result.stored for result in results) == 600

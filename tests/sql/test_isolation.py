@@ -45,7 +45,6 @@ def filled(admin_url: str) -> Iterator[tuple[str, Seeded]]:
             records.append(record(telem(tenant, "chiller-1"), b"garbage of " + tenant.encode()))
         service = ingest_service(url)
         assert service.ingest(sqs.messages(event(*records))).stored == 4
-        service._writer.submit(service._store._database.close).result()  # type: ignore[attr-defined]
         service.close()
         database = Database(url)
         events = DeviceEventsService(

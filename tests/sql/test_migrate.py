@@ -122,10 +122,13 @@ def test_the_command_shows_status_and_says_what_is_wrong(
 def test_an_administrator_without_superuser_rights_can_migrate(admin_url: str) -> None:
     """As on RDS and Aurora, whose master user may create roles and databases and no more."""
     with psycopg.connect(admin_url, autocommit=True) as connection:
+        is_16 = connection.info.server_version >= 160000
         connection.execute("DROP ROLE IF EXISTS tt_master")
         connection.execute("CREATE ROLE tt_master LOGIN CREATEROLE CREATEDB PASSWORD 'example'")
         for role in ("owner", "ingest", "app", "ops", "readonly"):
-            connection.execute(f"GRANT traksense_{role} TO tt_master WITH ADMIN OPTION".encode())
+            # What CREATE ROLE gives its creator: to administer the role, not to take it.
+            how = "ADMIN TRUE, SET FALSE, INHERIT FALSE" if is_16 else "ADMIN OPTION"
+            connection.execute(f"GRANT traksense_{role} TO tt_master WITH {how}".encode())
         connection.execute("CREATE DATABASE tt_master_db OWNER tt_master")
     try:
         url = db.with_database(admin_url, "tt_master_db")
@@ -136,6 +139,45 @@ def test_an_administrator_without_superuser_rights_can_migrate(admin_url: str) -
         with psycopg.connect(admin_url, autocommit=True) as connection:
             connection.execute("DROP DATABASE tt_master_db WITH (FORCE)")
             connection.execute("DROP ROLE tt_master")
+
+
+def test_a_login_without_rights_is_told_so_in_one_line(
+    empty: str, admin_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS tt_nobody")
+        connection.execute("CREATE ROLE tt_nobody LOGIN PASSWORD 'example'")
+    try:
+        login = empty[: empty.index("//") + 2] + "tt_nobody:example@" + empty.split("@", 1)[1]
+        monkeypatch.setenv("DATABASE_URL", login)
+        assert m.main([]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith("migrate: permission denied")
+        assert "Traceback" not in error
+    finally:
+        with psycopg.connect(admin_url, autocommit=True) as connection:
+            connection.execute("DROP ROLE tt_nobody")
+
+
+def test_a_server_that_goes_away_in_mid_run_is_worth_another_try(
+    empty: str, directory: Path
+) -> None:
+    m.migrate(empty, directory=directory)
+    cut = directory / "migrations" / "9001_cut.sql"
+    cut.write_text("SET LOCAL ROLE NONE; SELECT pg_terminate_backend(pg_backend_pid());")
+    with pytest.raises(DatabaseAway):
+        m.migrate(empty, directory=directory)
+    lock = directory / "migrations" / "9001_cut.sql"
+    lock.write_text(
+        "SET LOCAL ROLE NONE; SELECT pg_terminate_backend(l.pid, 5000) FROM pg_locks l"
+        " WHERE l.locktype = 'advisory' AND l.pid <> pg_backend_pid(); "
+    )
+    (directory / "migrations" / "9002_never.sql").write_text("CREATE TABLE public.never (id int);")
+    with pytest.raises(DatabaseAway):
+        m.migrate(empty, directory=directory)
+    with psycopg.connect(empty) as connection:
+        row = connection.execute("SELECT to_regclass('never')").fetchone()
+    assert row == (None,), "nothing is applied once the lock is lost"
 
 
 def test_every_named_query_says_what_it_is_for() -> None:

@@ -17,7 +17,7 @@ from local.home import Home
 from local.postgres import EmbeddedPostgres
 from traksense.db.migrate import migrate
 
-TEMPLATE = "traksense_template"
+TEMPLATE = f"tt_template_{os.getpid()}"
 _numbers = itertools.count(1)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from traksense.db.connection import Database
-from traksense.observability import EmfMetrics, metrics
+from traksense.observability import EmfMetrics, configure_logging, metrics
 from traksense.settings import FunctionSettings
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def start(function: str) -> tuple[FunctionSettings, Database]:
     """What every function starts with. Raises ConfigurationError."""
     settings = FunctionSettings.from_environment()
+    configure_logging(function, settings.log_level)
     if settings.metrics == "emf":
         metrics.use(EmfMetrics(function))
     database = Database(
@@ -42,6 +43,7 @@ def ingest() -> IngestService:
         Directory(SqlDirectoryLoader(database)),
         Acceptance(vendors.decode, timedelta(days=settings.raw_retention_days)),
         SqlReadingStore(database),
+        release=database.close,
     )
 
 

@@ -43,11 +43,16 @@ class _ContextFilter(logging.Filter):
 
 
 def configure_logging(service: str, level: str = "INFO") -> None:
-    """Send the root logger's records to stdout as JSON lines, once however often it is called."""
+    """Send the root logger's records to stdout as JSON lines. The first caller names the service:
+
+    a process of the local platform says what it is before it loads a function.
+    """
     from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
+    if any(isinstance(f, _ContextFilter) for h in logging.getLogger().handlers for f in h.filters):
+        return
     handler = logging.StreamHandler(sys.stdout)
-    formatter = LambdaPowertoolsFormatter(utc=True)
+    formatter = LambdaPowertoolsFormatter(utc=True, use_rfc3339=True)
     formatter.append_keys(service=service)
     handler.setFormatter(formatter)
     handler.addFilter(_ContextFilter())

@@ -31,7 +31,9 @@ def _choice(environ: Mapping[str, str], name: str, options: tuple[str, ...], def
     return value
 
 
-def _whole_number(environ: Mapping[str, str], name: str, default: int, least: int) -> int:
+def _whole_number(
+    environ: Mapping[str, str], name: str, default: int, least: int, most: int
+) -> int:
     text = environ.get(name, "").strip()
     if not text:
         return default
@@ -39,8 +41,8 @@ def _whole_number(environ: Mapping[str, str], name: str, default: int, least: in
         value = int(text)
     except ValueError:
         raise ConfigurationError(f"{name} is {text!r}: it must be a whole number") from None
-    if value < least:
-        raise ConfigurationError(f"{name} is {value}: it must be at least {least}")
+    if not least <= value <= most:
+        raise ConfigurationError(f"{name} is {value}: it must be between {least} and {most}")
     return value
 
 
@@ -73,15 +75,19 @@ class FunctionSettings:
     prepare_statements: bool
     metrics: Metrics
     raw_retention_days: int
+    log_level: LogLevel = "INFO"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
         """Read the environment. Raises ConfigurationError."""
         return cls(
             database_url=_database_url(environ),
+            log_level=cast(
+                LogLevel, _choice(environ, "TRAKSENSE_LOG_LEVEL", get_args(LogLevel), "INFO")
+            ),
             prepare_statements=_choice(environ, "TRAKSENSE_PREPARE", ("on", "off"), "off") == "on",
             metrics=cast(Metrics, _choice(environ, "TRAKSENSE_METRICS", get_args(Metrics), "emf")),
-            raw_retention_days=_whole_number(environ, "TRAKSENSE_RAW_RETENTION_DAYS", 14, 1),
+            raw_retention_days=_whole_number(environ, "TRAKSENSE_RAW_RETENTION_DAYS", 14, 1, 365),
         )
 
 

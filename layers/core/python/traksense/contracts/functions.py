@@ -7,7 +7,13 @@ from typing import Final, Literal
 
 Trigger = Literal["queue", "http", "schedule"]
 
-COMMON_ENVIRONMENT: Final = ("DATABASE_URL", "TRAKSENSE_STAGE", "TRAKSENSE_LOG_LEVEL")
+COMMON_ENVIRONMENT: Final = (
+    "DATABASE_URL",
+    "TRAKSENSE_LOG_LEVEL",
+    "TRAKSENSE_METRICS",
+    "TRAKSENSE_PREPARE",
+    "TRAKSENSE_RAW_RETENTION_DAYS",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -50,7 +50,23 @@ _RETRYABLE: Final = (
     pg_errors.ReadOnlySqlTransaction,
     pg_errors.CannotConnectNow,
     pg_errors.AdminShutdown,
+    pg_errors.IdleInTransactionSessionTimeout,
+    pg_errors.TransactionTimeout,
 )
+# OperationalErrors to psycopg, but the same rows fail again however often they are sent.
+_TOO_COMPLEX: Final = (pg_errors.ProgramLimitExceeded, pg_errors.StatementTooComplex)
+_DATA: Final = (psycopg.DataError, psycopg.IntegrityError)
+
+REFUSED: Final = (*_DATA, *_TOO_COMPLEX)
+"""What says that the database will never take these rows as they are."""
+
+# A server that vanishes without a word is given up after about half a minute.
+_KEEPALIVE: Final[dict[str, Any]] = {
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
 
 class Database:
@@ -78,11 +94,15 @@ class Database:
         self._prepare_threshold = 5 if prepare else None
         self._local = threading.local()
 
-    def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+    def _live_connection(self) -> psycopg.Connection[tuple[Any, ...]] | None:
         connection: psycopg.Connection[tuple[Any, ...]] | None = getattr(
             self._local, "connection", None
         )
-        if connection is None or connection.closed:
+        return None if connection is None or connection.closed else connection
+
+    def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+        connection = self._live_connection()
+        if connection is None:
             connection = psycopg.connect(
                 self._url,
                 autocommit=True,
@@ -90,7 +110,7 @@ class Database:
                 application_name=self._application_name,
                 connect_timeout=self._connect_timeout_s,
                 prepare_threshold=self._prepare_threshold,
-                keepalives_idle=30,
+                **_KEEPALIVE,
             )
             connection.adapters.register_dumper(PgArray, PgArrayDumper)
             self._local.connection = connection
@@ -104,32 +124,60 @@ class Database:
 
         Raises DatabaseAway where another try may succeed: no connection, a connection that broke
         before the commit was confirmed, a deadlock, a lock or statement time-out. Every other
-        database error passes as it is; either way nothing was committed, except that a break
-        during COMMIT leaves it open, which is why every write is one that can be repeated.
+        database error passes as it is (those in REFUSED are the data's fault); either way nothing
+        was committed, except that a break during COMMIT leaves it open, which is why every write
+        is one that can be repeated.
         """
+        settings = (
+            role,
+            "" if tenant_id is None else str(tenant_id),
+            self._statement_timeout,
+            self._lock_timeout,
+            self._idle_timeout,
+        )
         try:
-            connection = self._connection()
-            with connection.transaction(), connection.cursor() as cursor:
-                cursor.execute(
-                    _BEGIN,
-                    (
-                        role,
-                        "" if tenant_id is None else str(tenant_id),
-                        self._statement_timeout,
-                        self._lock_timeout,
-                        self._idle_timeout,
-                    ),
-                )
+            begun, cursor = self._begin(settings)
+            with begun:
                 yield cursor
+        except REFUSED:
+            raise
         except _RETRYABLE as error:
             self._drop_if_broken()
             raise DatabaseAway(str(error).strip() or type(error).__name__) from error
+        except psycopg.Error:
+            # Neither the data's fault nor the moment's: a schema that changed under a prepared
+            # statement, a role that lost a grant. The next transaction asks a fresh session.
+            self.close()
+            raise
+
+    def _begin(
+        self, settings: tuple[str, ...]
+    ) -> tuple[ExitStack, psycopg.Cursor[tuple[Any, ...]]]:
+        """Begin a transaction; once more where a connection from before turns out to be dead,
+        as after a server's restart or a container's sleep: nothing was asked of it yet.
+        """
+        had_connection = self._live_connection() is not None
+        try:
+            return self._enter(settings)
+        except _RETRYABLE:
+            if not had_connection or self._live_connection() is not None:
+                raise
+        return self._enter(settings)
+
+    def _enter(
+        self, settings: tuple[str, ...]
+    ) -> tuple[ExitStack, psycopg.Cursor[tuple[Any, ...]]]:
+        connection = self._connection()
+        with ExitStack() as stack:
+            stack.enter_context(connection.transaction())
+            cursor = stack.enter_context(connection.cursor())
+            cursor.execute(_BEGIN, settings)
+            return stack.pop_all(), cursor
 
     def _drop_if_broken(self) -> None:
         connection: psycopg.Connection[Any] | None = getattr(self._local, "connection", None)
         if connection is not None and connection.broken:
-            connection.close()
-            self._local.connection = None
+            self.close()
 
     def close(self) -> None:
         """Close this thread's connection."""

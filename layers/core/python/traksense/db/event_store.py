@@ -7,13 +7,14 @@ from uuid import UUID
 
 import msgspec
 import psycopg
+from psycopg import errors as pg_errors
 from psycopg.types.json import Jsonb
 
 from traksense.db import device_state, queries
-from traksense.db.connection import Database
+from traksense.db.connection import REFUSED, Database
 from traksense.domain.connectivity import Connectivity, apply
 from traksense.services.device_events import EventBatch, Flips
-from traksense.services.ingest import RowsRefused
+from traksense.services.ingest import DirectoryOutdated, RowsRefused
 
 
 class SqlEventStore:
@@ -26,11 +27,13 @@ class SqlEventStore:
     def write(self, batch: EventBatch) -> Flips:
         """Everything in one transaction.
 
-        Raises DatabaseAway when another try may succeed, RowsRefused when it never will.
+        Raises DatabaseAway when another try may succeed, RowsRefused when it never will, and
+        DirectoryOutdated, with nothing written, when a device is not there any more.
         """
         try:
             with self._database.transaction("traksense_ingest") as cursor:
-                flips = self._apply_evidence(cursor, batch)
+                # All rows at once, in one order: two goes could make two writers wait in a circle.
+                flips = self._apply_evidence(cursor, batch, self._lock(cursor, batch))
                 came_online, _ = device_state.touch(cursor, batch.heard)
                 for event in batch.events:
                     row = msgspec.structs.asdict(event)
@@ -38,24 +41,31 @@ class SqlEventStore:
                 for alarm in batch.alarms:
                     cursor.execute(self._queries["add_alarm"], msgspec.structs.asdict(alarm))
                 device_state.keep_dead_letters(cursor, batch.dead_letters)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except pg_errors.ForeignKeyViolation as error:
+            raise DirectoryOutdated("a device was removed") from error
+        except pg_errors.NotNullViolation:
+            raise  # a column that this code does not know of: no fault of the data
+        except (*REFUSED, UnicodeError) as error:
             raise RowsRefused(str(error)) from error
         return Flips(flips.online + came_online, flips.offline)
 
-    def _apply_evidence(self, cursor: psycopg.Cursor[Any], batch: EventBatch) -> Flips:
-        if not batch.evidence:
-            return Flips()
-        cursor.execute(
-            self._queries["lock_states"],
-            {"device_ids": sorted({device_id for device_id, _ in batch.evidence})},
-        )
-        before: dict[UUID, Connectivity] = {
-            device_id: Connectivity(*state) for device_id, *state in cursor.fetchall()
-        }
+    def _lock(self, cursor: psycopg.Cursor[Any], batch: EventBatch) -> dict[UUID, Connectivity]:
+        wanted = {device_id for device_id, _ in batch.evidence}
+        wanted.update(batch.heard)
+        if not wanted:
+            return {}
+        cursor.execute(self._queries["lock_states"], {"device_ids": sorted(wanted)})
+        states = {device_id: Connectivity(*state) for device_id, *state in cursor.fetchall()}
+        if len(states) < len(wanted):
+            raise DirectoryOutdated(f"{len(wanted) - len(states)} devices were removed")
+        return states
+
+    def _apply_evidence(
+        self, cursor: psycopg.Cursor[Any], batch: EventBatch, before: dict[UUID, Connectivity]
+    ) -> Flips:
         after = dict(before)
         for device_id, evidence in batch.evidence:
-            if device_id in after:  # else it was deleted a moment ago
-                after[device_id] = apply(after[device_id], evidence)
+            after[device_id] = apply(after[device_id], evidence)
         online = offline = 0
         for device_id, state in after.items():
             if state == before[device_id]:

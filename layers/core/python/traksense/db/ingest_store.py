@@ -8,6 +8,7 @@ taken for a while, because repeats come in runs (a redelivery after a crash).
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
@@ -17,13 +18,16 @@ from psycopg import errors as pg_errors
 from psycopg.types.json import Jsonb
 
 from traksense.db import binary, device_state, queries
-from traksense.db.connection import Database
+from traksense.db.connection import REFUSED, Database
+from traksense.domain.errors import DatabaseAway
 from traksense.domain.readings import from_microseconds
 from traksense.services.acceptance import TS_MASK, Accepted
 from traksense.services.ingest import DirectoryOutdated, RowsRefused, Written
 
 WARY_SLICES: Final = 8
 """How many slices go the sure way after COPY hit a repeat."""
+MAX_WARY_SLICES: Final = 64
+"""The same where repeats go on: each time that COPY then fails at once doubles it."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,32 +39,47 @@ class SqlReadingStore:
         self._database = database
         self._queries = queries.load("ingest")
         self._wary = 0
+        self._next_wary = WARY_SLICES
 
     def write(self, accepted: Accepted) -> Written:
-        """Everything of one slice in one transaction.
+        """Everything of one slice in one transaction, but for what devices say of themselves.
 
         Raises DatabaseAway when another try may succeed, RowsRefused when it never will, and
-        DirectoryOutdated, with nothing written, when a device is not there any more.
+        DirectoryOutdated, with nothing written, when a device is not there any more. What is
+        neither, such as a column that a half-done deployment left out, passes as it is.
         """
+        try:
+            self._report(accepted)
+            return self._write(accepted)
+        except pg_errors.NotNullViolation:
+            raise  # a column that this code does not know of: no fault of the data
+        except (*REFUSED, UnicodeError, struct.error) as error:
+            raise RowsRefused(str(error)) from error
+
+    def _write(self, accepted: Accepted) -> Written:
         keys = sorted(accepted.rows)
         optimistic = self._wary == 0
         if not optimistic:
             self._wary -= 1
         for _ in range(4):
             try:
-                return self._transaction(accepted, keys, optimistic)
-            except pg_errors.UniqueViolation as error:
+                written = self._transaction(accepted, keys, optimistic)
+            except pg_errors.UniqueViolation:
                 if not optimistic:
-                    raise RowsRefused(str(error)) from error
+                    raise
                 optimistic = False
-                self._wary = WARY_SLICES
+                self._wary = self._next_wary
+                self._next_wary = min(2 * self._next_wary, MAX_WARY_SLICES)
             except pg_errors.CheckViolation as error:
-                if "no partition" not in str(error):
-                    raise RowsRefused(str(error)) from error
+                # A row outside of every partition breaks no constraint that has a name.
+                if error.diag.constraint_name is not None:
+                    raise
                 self._ensure_partitions(keys)
-            except (psycopg.DataError, psycopg.IntegrityError) as error:
-                raise RowsRefused(str(error)) from error
-        raise RowsRefused("the day partitions of these readings could not be made")
+            else:
+                if optimistic and keys:
+                    self._next_wary = WARY_SLICES
+                return written
+        raise DatabaseAway("the day partitions of these readings could not be made")
 
     def _transaction(self, accepted: Accepted, keys: list[int], optimistic: bool) -> Written:
         with self._database.transaction("traksense_ingest") as cursor:
@@ -77,7 +96,6 @@ class SqlReadingStore:
                     binary.reading_arrays(keys, accepted.rows, accepted.meta),
                 )
                 stored = cursor.rowcount
-            self._report(cursor, accepted)
             device_state.keep_dead_letters(cursor, accepted.dead_letters)
         return Written(stored, len(keys) - stored, came_online)
 
@@ -100,9 +118,14 @@ class SqlReadingStore:
                 {"first": min(days), "last": max(days) + timedelta(days=1)},
             )
 
-    def _report(self, cursor: psycopg.Cursor[Any], accepted: Accepted) -> None:
-        if accepted.reported:
-            devices = sorted(accepted.reported)
+    def _report(self, accepted: Accepted) -> None:
+        """Keep what devices say of themselves, in a transaction of its own: it locks other rows
+        of device_state than the readings' does, and two sets in one could wait in a circle.
+        """
+        if not accepted.reported:
+            return
+        devices = sorted(accepted.reported)
+        with self._database.transaction("traksense_ingest") as cursor:
             cursor.execute(
                 self._queries["report_metadata"],
                 {

@@ -93,8 +93,13 @@ def _connect(url: str) -> Iterator[psycopg.Connection[Any]]:
         connection = psycopg.connect(url, application_name="traksense-migrate", connect_timeout=10)
     except psycopg.OperationalError as error:
         raise DatabaseAway(str(error).strip()) from error
-    with connection:
-        yield connection
+    try:
+        with connection:
+            yield connection
+    except psycopg.OperationalError as error:
+        raise DatabaseAway(str(error).strip()) from error
+    except psycopg.Error as error:
+        raise MigrationError(str(error).strip()) from error
 
 
 def _as_statement(sql: str) -> bytes:
@@ -155,6 +160,7 @@ def _apply(connection: psycopg.Connection[Any], migration: Migration, engine: st
         with connection.transaction():
             connection.execute("SET LOCAL ROLE traksense_owner")
             connection.execute("SET LOCAL lock_timeout = '30s'")
+            connection.execute("SET LOCAL statement_timeout = 0")
             connection.execute(_as_statement(migration.sql))
             connection.execute(
                 "INSERT INTO public.schema_migrations"
@@ -189,6 +195,8 @@ def migrate(url: str, *, engine: Engine = "auto", directory: Path | None = None)
         # commits for itself, and a lock of the session would not survive a pooler.
         with lock.transaction():
             lock.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            lock.execute("SET LOCAL lock_timeout = 0")
+            lock.execute("SET LOCAL statement_timeout = 0")
             lock.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s::bigint)", (_LOCK_KEY,))
             pending = _check(migrations, _applied(connection))
             for migration in pending:

@@ -13,6 +13,8 @@ import msgspec
 from .readings import Rejection
 
 _MAX_DETAIL_CHARS: Final = 2000
+_MAX_TOPIC_CHARS: Final = 1024
+_MAX_CLIENT_CHARS: Final = 256
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -72,8 +74,10 @@ def dead_letter(
             message.topic.encode("utf-8", "replace") + b"\0" + message.payload
         ).digest(),
         received_at=received_at,
-        topic=storable(message.topic),
-        client_id=None if message.client_id is None else storable(message.client_id),
+        topic=storable(message.topic[:_MAX_TOPIC_CHARS]),
+        client_id=(
+            None if message.client_id is None else storable(message.client_id[:_MAX_CLIENT_CHARS])
+        ),
         reason=str(reason),
         detail=storable(detail[:_MAX_DETAIL_CHARS]),
         errors=[

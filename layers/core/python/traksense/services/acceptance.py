@@ -6,6 +6,7 @@ once, builds one integer key a reading and makes no object it does not need.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -30,7 +31,10 @@ _MAX_REPORTED_BYTES: Final = 4096
 Decode = Callable[[bytes, "str | None", int], Decoded]
 """``decode(payload, adapter, received_at_us)``: see ``traksense.vendors``."""
 
+_JSON_SPACE: Final = b" \t\r\n"
+
 _encode = msgspec.json.Encoder().encode
+_log = logging.getLogger(__name__)
 
 
 class Accepted(msgspec.Struct):
@@ -61,6 +65,14 @@ class Acceptance:
 
     def take(self, into: Accepted, message: Message, device: Device | None, now_us: int) -> None:
         """Add one message's readings, or the reasons why not, to ``into``. Never raises."""
+        try:
+            self._take(into, message, device, now_us)
+        except Exception as error:  # noqa: BLE001 - nothing a device sends may stop its batch
+            _log.exception("a message on %s could not be judged", message.topic)
+            fault = Rejection(Reason.ADAPTER_ERROR, f"acceptance: {type(error).__name__}")
+            self.refuse(into, message, [fault], device)
+
+    def _take(self, into: Accepted, message: Message, device: Device | None, now_us: int) -> None:
         if device is None:
             self.refuse(into, message, [self._nobody(message)], None)
             return
@@ -80,7 +92,9 @@ class Acceptance:
             if refused:
                 rejections = rejections + refused
         if decoded.metadata or decoded.meta:
-            self._report(into, device, decoded)
+            self._report(into, device, decoded.metadata_child, {**decoded.meta, **decoded.metadata})
+        for child, facts in decoded.more_metadata:
+            self._report(into, device, child, facts)
         if rejections:
             self.refuse(into, message, rejections, device)
 
@@ -89,8 +103,10 @@ class Acceptance:
     ) -> list[Rejection]:
         refused: list[Rejection] = []
         rows = into.rows
-        oldest = now_us - self._retention_us
-        newest = message.received_at_us + self._future_us
+        # Within what a key can hold, and neither after the broker's clock nor after ours, lest
+        # one that jumps ahead lets readings of years to come in.
+        oldest = max(now_us - self._retention_us, 0)
+        newest = min(message.received_at_us, now_us) + self._future_us
         points = device.points
         first_key: int | None = None
         child: str | None = None
@@ -99,7 +115,7 @@ class Acceptance:
                 child = reading.child
                 owner = device if child is None else device.children.get(child, None)
                 if owner is None:
-                    owner = self._fallback(device, child, decoded)
+                    owner = self._fallback(device, message)
                 if owner is None:
                     refused.append(self._unknown_child(into, message, reading))
                     child = None
@@ -141,9 +157,12 @@ class Acceptance:
             into.meta[first_key] = _encode(decoded.meta)
         return refused
 
-    def _fallback(self, device: Device, child: str | None, decoded: Decoded) -> Device | None:
-        """A SenML base name that is no child's is the device's own; a meter's code is not."""
-        return device if decoded.mac is None and device.adapter != "tds_v1" and child else None
+    def _fallback(self, device: Device, message: Message) -> Device | None:
+        """A SenML base name that is no child's is the device's own; a meter's code is not.
+
+        A SenML pack is an array, a message with meters in it an object.
+        """
+        return device if message.payload.lstrip(_JSON_SPACE).startswith(b"[") else None
 
     def _unknown_child(self, into: Accepted, message: Message, reading: Reading) -> Rejection:
         into.unknown.add(message.topic)
@@ -179,21 +198,23 @@ class Acceptance:
             )
         return Rejection(
             Reason.BAD_ENUM_VALUE,
-            f"{str(reading.value)[:64]!r} is not one of {', '.join(sorted(point.enum_values))}",
+            f"{str(reading.value)[:64]!r} is not one of "
+            f"{', '.join(sorted(point.enum_values))[:200]}",
             name,
         )
 
     def _hear(self, into: Accepted, device: Device, received_at_us: int, now_us: int) -> None:
+        at_us = min(received_at_us, now_us)  # a clock ahead must not keep a dead device online
         known = into.heard.get(device.device_id)
-        if known is None or received_at_us > known[0]:
-            recent = now_us - received_at_us < device.offline_after / timedelta(microseconds=1)
-            into.heard[device.device_id] = (received_at_us, recent)
+        if known is None or at_us > known[0]:
+            recent = now_us - at_us < device.offline_after / timedelta(microseconds=1)
+            into.heard[device.device_id] = (at_us, recent)
 
-    def _report(self, into: Accepted, device: Device, decoded: Decoded) -> None:
-        about = device
-        if decoded.metadata_child is not None:
-            about = device.children.get(decoded.metadata_child, device)
-        facts = {**decoded.meta, **decoded.metadata}
+    def _report(
+        self, into: Accepted, device: Device, child: str | None, facts: dict[str, Any]
+    ) -> None:
+        """Gather what a device says of itself; a child that is none is the device's own."""
+        about = device if child is None else device.children.get(child, device)
         merged = {**into.reported.get(about.device_id, {}), **facts}
         if len(_encode(merged)) <= _MAX_REPORTED_BYTES:
             into.reported[about.device_id] = merged

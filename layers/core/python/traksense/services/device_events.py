@@ -7,8 +7,8 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -23,9 +23,10 @@ from traksense.domain.readings import Rejection, from_microseconds, to_microseco
 from traksense.domain.reasons import Reason
 from traksense.services.acceptance import FUTURE_TOLERANCE
 from traksense.services.directory import Directory
-from traksense.services.ingest import RowsRefused
+from traksense.services.ingest import DirectoryOutdated, RowsRefused
 
 _log = logging.getLogger(__name__)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class StoredEvent(msgspec.Struct, frozen=True):
@@ -79,7 +80,8 @@ class EventStore(Protocol):
     def write(self, batch: EventBatch) -> Flips:
         """Everything in one transaction.
 
-        Raises DatabaseAway when another try may succeed, RowsRefused when it never will.
+        Raises DatabaseAway when another try may succeed, RowsRefused when it never will, and
+        DirectoryOutdated, with nothing written, when a device is not there any more.
         """
 
 
@@ -116,26 +118,65 @@ class DeviceEventsService:
         return result
 
     def _store_all(self, messages: Sequence[Message], result: EventsResult) -> None:
-        batch = EventBatch()
-        # By arrival, whatever order the queue gave: state is ordered by it.
-        for message in sorted(messages, key=lambda each: each.received_at_us):
-            self._decide(batch, message)
         try:
-            flips = self._store.write(batch)
+            self._write(self._gather(messages), result)
+        except DirectoryOutdated as error:
+            _log.info("%s: reading the directory anew", error)
+            self._directory.reread(message.topic for message in messages)
         except RowsRefused as error:
-            if len(messages) > 1:
-                for message in messages:
-                    self._store_all([message], result)
-                return
-            batch = EventBatch()
-            device = self._directory.find(messages[0].topic)
-            rejection = Rejection(Reason.STORAGE_REFUSED, str(error))
-            self._refuse(batch, messages[0], rejection, device)
-            flips = self._store.write(batch)
+            self._isolate(messages, result, error)
+            return
+        else:
+            return
+        try:
+            self._write(self._gather(messages), result)
+        except RowsRefused as error:
+            self._isolate(messages, result, error)
+
+    def _isolate(
+        self, messages: Sequence[Message], result: EventsResult, error: RowsRefused
+    ) -> None:
+        """Take the messages of a batch that the database refuses one by one."""
+        if len(messages) > 1:
+            for message in messages:
+                self._store_all([message], result)
+            return
+        (message,) = messages
+        _log.error("the database refused a message on %s: %s", message.topic, error)
+        alone = EventBatch()
+        rejection = Rejection(Reason.STORAGE_REFUSED, str(error))
+        self._refuse(alone, message, rejection, self._directory.find(message.topic))
+        try:
+            self._write(alone, result)
+        except RowsRefused as again:
+            # Its neighbours are stored; this one's last resort is the queue's own dead letters.
+            _log.error("it cannot be kept as a dead letter either: %s", again)
+            result.failed.append(message.id)
+
+    def _write(self, batch: EventBatch, result: EventsResult) -> None:
+        flips = self._store.write(batch)
         result.flips = Flips(
             result.flips.online + flips.online, result.flips.offline + flips.offline
         )
         result.reasons.update(batch.reasons)
+
+    def _gather(self, messages: Sequence[Message]) -> EventBatch:
+        batch = EventBatch()
+        # By arrival, whatever order the queue gave: state is ordered by it.
+        for message in sorted(messages, key=lambda each: each.received_at_us):
+            try:
+                self._decide(batch, message)
+            except Exception as error:  # noqa: BLE001 - nothing a device sends may stop its batch
+                _log.exception("a message on %s could not be judged", message.topic)
+                fault = Rejection(Reason.ADAPTER_ERROR, f"device events: {type(error).__name__}")
+                self._refuse(batch, message, fault, self._directory.find(message.topic))
+        return batch
+
+    def _arrival(self, message: Message) -> datetime:
+        """When a message arrived, never in our future: a clock that had jumped ahead and came
+        back would leave states behind that nothing is newer than.
+        """
+        return from_microseconds(min(message.received_at_us, self._now_us()))
 
     def _decide(self, batch: EventBatch, message: Message) -> None:
         try:
@@ -153,7 +194,12 @@ class DeviceEventsService:
             rejection = Rejection(Reason.UNKNOWN_DEVICE, f"no device has the topic {message.topic}")
             self._refuse(batch, message, rejection, None)
             return
-        refused = _CHANNELS[topic.channel](self, batch, message, device)
+        take = _CHANNELS.get(topic.channel)
+        if take is None:
+            rejection = Rejection(Reason.BAD_TOPIC, f"no device event comes on {topic.channel}")
+            self._refuse(batch, message, rejection, device)
+            return
+        refused = take(self, batch, message, device)
         if refused is not None:
             self._refuse(batch, message, refused, device)
         if topic.channel is not Channel.STATE:
@@ -163,7 +209,7 @@ class DeviceEventsService:
         state = device_messages.decode(message.payload, device_messages.State)
         if isinstance(state, Rejection):
             return state
-        at = from_microseconds(message.received_at_us)
+        at = self._arrival(message)
         if state.status == "online":
             batch.evidence.append((device.device_id, connectivity.SaidOnline(at)))
         else:
@@ -177,7 +223,7 @@ class DeviceEventsService:
         if isinstance(presence, Rejection):
             self._refuse(batch, message, presence, device)
             return
-        at = from_microseconds(message.received_at_us)
+        at = self._arrival(message)
         session, version = presence.session_identifier, presence.version_number
         if topic.connected:
             connected = connectivity.Connected(at, session, version)
@@ -207,9 +253,9 @@ class DeviceEventsService:
         event = device_messages.decode(message.payload, device_messages.Event)
         if isinstance(event, Rejection):
             return event
-        future = self._in_future(event.ts, message)
-        if future is not None:
-            return future
+        wrong = self._wrong_time(event.ts, message)
+        if wrong is not None:
+            return wrong
         batch.events.append(
             StoredEvent(
                 device.tenant_id,
@@ -227,9 +273,9 @@ class DeviceEventsService:
         alarm = device_messages.decode(message.payload, device_messages.Alarm)
         if isinstance(alarm, Rejection):
             return alarm
-        future = self._in_future(alarm.ts, message)
-        if future is not None:
-            return future
+        wrong = self._wrong_time(alarm.ts, message)
+        if wrong is not None:
+            return wrong
         batch.alarms.append(
             StoredAlarm(
                 device.tenant_id,
@@ -253,8 +299,13 @@ class DeviceEventsService:
             Reason.UNKNOWN_COMMAND, f"{device.name} was sent no command {ack.cmd_id[:64]!r}"
         )
 
-    def _in_future(self, ts: datetime, message: Message) -> Rejection | None:
-        if to_microseconds(ts - FUTURE_TOLERANCE) <= message.received_at_us:
+    def _wrong_time(self, ts: datetime, message: Message) -> Rejection | None:
+        ts_us = to_microseconds(ts)
+        if ts_us < 0:
+            return Rejection(
+                Reason.BAD_TIMESTAMP, f"{ts.isoformat()} is before any device was made"
+            )
+        if ts_us - FUTURE_TOLERANCE // _MICROSECOND <= message.received_at_us:
             return None
         return Rejection(
             Reason.TS_IN_FUTURE,
@@ -262,11 +313,12 @@ class DeviceEventsService:
         )
 
     def _hear(self, batch: EventBatch, message: Message, device: Device) -> None:
+        now_us = self._now_us()
+        at_us = min(message.received_at_us, now_us)
         known = batch.heard.get(device.device_id)
-        if known is None or message.received_at_us > known[0]:
-            age_us = self._now_us() - message.received_at_us
-            recent = age_us < device.offline_after.total_seconds() * 1e6
-            batch.heard[device.device_id] = (message.received_at_us, recent)
+        if known is None or at_us > known[0]:
+            recent = now_us - at_us < device.offline_after.total_seconds() * 1e6
+            batch.heard[device.device_id] = (at_us, recent)
 
     def _refuse(
         self, batch: EventBatch, message: Message, rejection: Rejection, device: Device | None

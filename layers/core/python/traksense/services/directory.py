@@ -1,10 +1,16 @@
-"""The directory in memory: what topics mean, filled with one query per batch for what it lacks."""
+"""The directory in memory: what topics mean, filled with one query per batch for what it lacks.
+
+An entry serves for ``TTL_S``. A device that is moved to another site, renamed or given other
+points is therefore known by its old topic and points for up to that long; one that is removed is
+noticed at the next write. Readings under a topic that nobody has are asked for with every batch,
+because the device may be new, in one query whatever their number, and nothing is kept of them.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from traksense.contracts import topics
 from traksense.contracts.topics import DeviceTopic, GatewayTopic
@@ -14,8 +20,10 @@ TTL_S: Final = 300.0
 """How long an entry serves before it is read again."""
 DOUBT_AFTER_S: Final = 5.0
 """Age from which an entry that lacks a name is read again, since the point may be new."""
+MAX_DOUBT_AFTER_S: Final = 60.0
+"""The same for a device that goes on using a name it has not: each time in vain doubles it."""
 MAX_ENTRIES: Final = 50_000
-"""Topics kept in memory; a container that has seen more starts afresh."""
+"""Topics kept in memory; past that, only those of the batch in hand are."""
 
 DeviceKey = tuple[str, str, str]
 """Tenant, site and device, as in the topic; an empty site stands for any."""
@@ -33,47 +41,74 @@ class DirectoryLoader(Protocol):
         """
 
 
+class _Entry(NamedTuple):
+    device: Device
+    read_at: float
+    doubt_after: float
+
+
 class Directory:
-    """Topic to device. What is unknown is asked for again with each batch: it may be new."""
+    """Topic to device. What is unknown is asked for again with each batch: it may be new.
+
+    One thread may call ``find`` and ``may_doubt`` while another reads anew: an entry is replaced
+    whole, and a topic that is known stays known meanwhile.
+    """
 
     def __init__(
-        self, loader: DirectoryLoader, clock: Callable[[], float] = time.monotonic
+        self,
+        loader: DirectoryLoader,
+        clock: Callable[[], float] = time.monotonic,
+        max_entries: int = MAX_ENTRIES,
     ) -> None:
         self._loader = loader
         self._clock = clock
-        self._entries: dict[str, tuple[Device, float]] = {}
+        self._max_entries = max_entries
+        self._entries: dict[str, _Entry] = {}
 
     def find(self, topic: str) -> Device | None:
         """The device of a topic that ``refresh`` was asked for; None when there is none."""
         entry = self._entries.get(topic)
-        return None if entry is None else entry[0]
+        return None if entry is None else entry.device
 
     def refresh(self, wanted: Iterable[str]) -> None:
         """Read those of the topics that are missing or too old. Raises DatabaseAway."""
         now = self._clock()
         entries = self._entries
+        wanted = set(wanted)
         lacking = []
-        for topic in set(wanted):
+        for topic in wanted:
             entry = entries.get(topic)
-            if entry is None or now - entry[1] > TTL_S:
+            if entry is None or now - entry.read_at > TTL_S:
                 lacking.append(topic)
         self._load(lacking, now)
+        if len(self._entries) > self._max_entries:
+            # What this batch needs stays, however much that is.
+            self._entries = {
+                topic: entry for topic, entry in self._entries.items() if topic in wanted
+            }
+
+    def may_doubt(self, topics_in_doubt: Iterable[str]) -> list[str]:
+        """Those of the topics that were not read a moment ago."""
+        now = self._clock()
+        return [
+            topic
+            for topic in topics_in_doubt
+            if (entry := self._entries.get(topic)) is not None
+            and now - entry.read_at > entry.doubt_after
+        ]
 
     def doubt(self, topics_in_doubt: Iterable[str]) -> bool:
         """Read topics again whose device lacked a name, unless that was done a moment ago.
 
-        Whether anything was read. Raises DatabaseAway.
+        Whether any device is another than before. Raises DatabaseAway.
         """
-        now = self._clock()
-        lacking = [
-            topic
-            for topic in set(topics_in_doubt)
-            if topic in self._entries and now - self._entries[topic][1] > DOUBT_AFTER_S
-        ]
-        self._load(lacking, now)
-        return bool(lacking)
+        return self._load(self.may_doubt(topics_in_doubt), self._clock())
 
-    def _load(self, lacking: list[str], now: float) -> None:
+    def reread(self, outdated: Iterable[str]) -> None:
+        """Read topics anew, however fresh they are. Raises DatabaseAway."""
+        self._load(list(set(outdated)), self._clock())
+
+    def _load(self, lacking: list[str], now: float) -> bool:
         keys: dict[str, DeviceKey] = {}
         macs: dict[str, str] = {}
         for topic in lacking:
@@ -88,16 +123,22 @@ class Directory:
             else:
                 self._add_thing(keys, topic, parsed.client_id)
         if not keys and not macs:
-            return
+            return False
         by_key, by_mac = self._loader.load(set(keys.values()), set(macs.values()))
-        if len(self._entries) + len(lacking) > MAX_ENTRIES:
-            self._entries.clear()
+        changed = False
         for topic in lacking:
             device = by_key.get(keys[topic]) if topic in keys else by_mac.get(macs.get(topic, ""))
+            known = self._entries.get(topic)
             if device is None:
                 self._entries.pop(topic, None)
+                changed = changed or known is not None
+            elif known is None or known.device != device:
+                self._entries[topic] = _Entry(device, now, DOUBT_AFTER_S)
+                changed = True
             else:
-                self._entries[topic] = (device, now)
+                patience = min(2 * known.doubt_after, MAX_DOUBT_AFTER_S)
+                self._entries[topic] = _Entry(device, now, patience)
+        return changed
 
     @staticmethod
     def _add_thing(keys: dict[str, DeviceKey], topic: str, client_id: str) -> None:
@@ -108,5 +149,5 @@ class Directory:
         keys[topic] = (tenant, "", device)
 
     def clear(self) -> None:
-        """Forget everything."""
-        self._entries.clear()
+        """Forget everything. Only between batches: a batch in hand would find nobody."""
+        self._entries = {}

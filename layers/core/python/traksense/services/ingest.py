@@ -7,12 +7,13 @@ the two halves of the work run side by side in one container with one connection
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -27,8 +28,14 @@ SLICE: Final = 2000
 """Messages per transaction: enough rows to be cheap, few enough that decoding and writing overlap
 (``make bench``: 500 cost a third of the rate, 5,000 leave nothing to overlap)."""
 _OUTSTANDING: Final = 2
+_MAX_FAILED_SLICES: Final = 2
+"""Slices that may fail before the rest of the batch goes back untried: each may have waited for
+a time limit, and their sum must stay below the function's own."""
 
 _log = logging.getLogger(__name__)
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class RowsRefused(PermanentError):
@@ -68,9 +75,20 @@ class IngestResult(msgspec.Struct):
     came_online: int = 0
     reasons: Counter[str] = msgspec.field(default_factory=Counter)
 
+    def add(self, other: IngestResult) -> None:
+        """Take in what became of a part of the batch."""
+        self.failed.extend(other.failed)
+        self.stored += other.stored
+        self.duplicates += other.duplicates
+        self.came_online += other.came_online
+        self.reasons.update(other.reasons)
+
 
 class IngestService:
-    """Takes batches of messages. One call at a time per instance."""
+    """Takes batches of messages. One call at a time per instance.
+
+    ``release`` is called by the writing thread as the last thing it does (see ``close``).
+    """
 
     def __init__(
         self,
@@ -79,51 +97,72 @@ class IngestService:
         store: ReadingStore,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         slice_size: int = SLICE,
+        release: Callable[[], None] | None = None,
     ) -> None:
         self._directory = directory
         self._acceptance = acceptance
         self._store = store
         self._now_us = now_us
         self._slice_size = slice_size
+        self._release = release
         # All that talks to the database runs in this one thread: one connection per container.
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ingest-writer")
 
     def ingest(self, messages: Sequence[Message]) -> IngestResult:
-        """Store what can be stored, keep the rest as dead letters, name what must come again."""
+        """Store what can be stored, keep the rest as dead letters, name what must come again.
+
+        What is neither (a fault of the program or of the schema) passes as it is, after every
+        transaction begun has ended: the whole batch goes back.
+        """
         result = IngestResult()
         try:
-            self._writer.submit(
-                self._directory.refresh, [message.topic for message in messages]
-            ).result()
+            self._submit(self._directory.refresh, [each.topic for each in messages]).result()
         except RetryableError as error:
-            _log.warning("directory not readable, batch goes back: %s", error)
-            result.failed = [message.id for message in messages]
+            self._give_back(result, messages, error)
             return result
-        running: deque[tuple[Sequence[Message], Future[tuple[Written, Accepted]]]] = deque()
-        for start in range(0, len(messages), self._slice_size):
-            part = messages[start : start + self._slice_size]
-            try:
-                accepted = self._accept(part)
-            except RetryableError as error:
-                self._give_back(result, part, error)
-                continue
-            running.append((part, self._writer.submit(self._write, part, accepted)))
-            if len(running) >= _OUTSTANDING:
+        running: deque[tuple[Sequence[Message], Future[IngestResult]]] = deque()
+        failed_slices = 0
+        try:
+            for start in range(0, len(messages), self._slice_size):
+                part = messages[start : start + self._slice_size]
+                try:
+                    accepted = self._accept(part)
+                except RetryableError as error:
+                    self._give_back(result, part, error)
+                    failed_slices += 1
+                else:
+                    running.append((part, self._submit(self._write, part, accepted)))
+                    if len(running) >= _OUTSTANDING:
+                        failed_slices += not self._collect(result, *running.popleft())
+                if failed_slices >= _MAX_FAILED_SLICES:
+                    rest = messages[start + self._slice_size :]
+                    result.failed.extend(message.id for message in rest)
+                    break
+            while running:
                 self._collect(result, *running.popleft())
-        while running:
-            self._collect(result, *running.popleft())
+        finally:
+            # Nothing goes on behind the caller's back, least of all in a container that may be
+            # frozen in the middle of a transaction.
+            wait([future for _, future in running])
         return result
+
+    def _submit(
+        self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> Future[_T]:
+        """Have the writing thread do it, its log lines under the caller's request id."""
+        context = contextvars.copy_context()
+        return self._writer.submit(lambda: context.run(function, *args, **kwargs))
 
     def _accept(self, part: Sequence[Message]) -> Accepted:
         accepted = self._decide(part)
-        if (
-            accepted.unknown
-            and self._writer.submit(self._directory.doubt, accepted.unknown).result()
-        ):
+        if not accepted.unknown:
+            return accepted
+        doubtful = self._directory.may_doubt(accepted.unknown)
+        if doubtful and self._submit(self._directory.doubt, doubtful).result():
             accepted = self._decide(part)
         return accepted
 
-    def _decide(self, part: Iterable[Message]) -> Accepted:
+    def _decide(self, part: Sequence[Message]) -> Accepted:
         accepted = Accepted()
         now_us = self._now_us()
         take, find = self._acceptance.take, self._directory.find
@@ -131,58 +170,52 @@ class IngestService:
             take(accepted, message, find(message.topic), now_us)
         return accepted
 
-    def _write(self, part: Sequence[Message], accepted: Accepted) -> tuple[Written, Accepted]:
-        """Write a slice. Where the database refuses it for good, halve it until the message
-        at fault stands alone, and keep that one as a dead letter.
-        """
+    def _write(self, part: Sequence[Message], accepted: Accepted) -> IngestResult:
+        """Write a slice. Raises RetryableError where all of it has to come again."""
         try:
-            return self._store.write(accepted), accepted
+            return _done(self._store.write(accepted), accepted)
         except DirectoryOutdated as error:
             _log.info("%s: reading the directory anew", error)
-            self._directory.clear()
-            self._directory.refresh(message.topic for message in part)
+            self._directory.reread(message.topic for message in part)
             accepted = self._decide(part)
-            return self._store.write(accepted), accepted
         except RowsRefused as error:
-            if len(part) == 1:
-                _log.error("the database refused a message: %s", error)
-                alone = Accepted()
-                self._acceptance.refuse(
-                    alone,
-                    part[0],
-                    [Rejection(Reason.STORAGE_REFUSED, str(error))],
-                    self._directory.find(part[0].topic),
-                )
-                return self._store.write(alone), alone
+            return self._isolate(part, error)
+        try:
+            return _done(self._store.write(accepted), accepted)
+        except RowsRefused as error:
+            return self._isolate(part, error)
+
+    def _isolate(self, part: Sequence[Message], error: RowsRefused) -> IngestResult:
+        """Halve what the database refuses until the message at fault stands alone."""
+        if len(part) == 1:
+            return self._keep_refused(part[0], error)
         middle = len(part) // 2
-        first, first_accepted = self._write(part[:middle], self._decide(part[:middle]))
-        second, second_accepted = self._write(part[middle:], self._decide(part[middle:]))
-        first_accepted.reasons.update(second_accepted.reasons)
-        first_accepted.repeated += second_accepted.repeated
-        return (
-            Written(
-                first.stored + second.stored,
-                first.duplicates + second.duplicates,
-                first.came_online + second.came_online,
-            ),
-            first_accepted,
-        )
+        result = self._write(part[:middle], self._decide(part[:middle]))
+        result.add(self._write(part[middle:], self._decide(part[middle:])))
+        return result
+
+    def _keep_refused(self, message: Message, error: RowsRefused) -> IngestResult:
+        _log.error("the database refused a message on %s: %s", message.topic, error)
+        alone = Accepted()
+        rejection = Rejection(Reason.STORAGE_REFUSED, str(error))
+        self._acceptance.refuse(alone, message, [rejection], self._directory.find(message.topic))
+        try:
+            return _done(self._store.write(alone), alone)
+        except RowsRefused as again:
+            # Its neighbours are stored; this one's last resort is the queue's own dead letters.
+            _log.error("it cannot be kept as a dead letter either: %s", again)
+            return IngestResult(failed=[message.id])
 
     def _collect(
-        self,
-        result: IngestResult,
-        part: Sequence[Message],
-        future: Future[tuple[Written, Accepted]],
-    ) -> None:
+        self, result: IngestResult, part: Sequence[Message], future: Future[IngestResult]
+    ) -> bool:
+        """Wait for a slice; whether it was written."""
         try:
-            written, accepted = future.result()
+            result.add(future.result())
         except RetryableError as error:
             self._give_back(result, part, error)
-            return
-        result.stored += written.stored
-        result.duplicates += written.duplicates + accepted.repeated
-        result.came_online += written.came_online
-        result.reasons.update(accepted.reasons)
+            return False
+        return True
 
     def _give_back(
         self, result: IngestResult, part: Sequence[Message], error: RetryableError
@@ -191,5 +224,16 @@ class IngestService:
         result.failed.extend(message.id for message in part)
 
     def close(self) -> None:
-        """End the writer thread."""
+        """Give back what the writing thread holds (its connection), and end it."""
+        if self._release is not None:
+            self._submit(self._release).result()
         self._writer.shutdown()
+
+
+def _done(written: Written, accepted: Accepted) -> IngestResult:
+    return IngestResult(
+        stored=written.stored,
+        duplicates=written.duplicates + accepted.repeated,
+        came_online=written.came_online,
+        reasons=accepted.reasons,
+    )

@@ -1,0 +1,80 @@
+"""The environment: what is missing or malformed is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from traksense.domain.errors import ConfigurationError
+from traksense.settings import CognitoSettings, FunctionSettings, MigrationSettings
+
+URL = "postgresql://user@127.0.0.1/db"
+
+
+def test_a_function_needs_only_its_database() -> None:
+    settings = FunctionSettings.from_environment({"DATABASE_URL": f" {URL} "})
+    assert settings == FunctionSettings(
+        database_url=URL,
+        prepare_statements=False,
+        metrics="emf",
+        raw_retention_days=14,
+        log_level="INFO",
+    )
+
+
+def test_everything_can_be_set() -> None:
+    settings = FunctionSettings.from_environment(
+        {
+            "DATABASE_URL": "postgres://x",
+            "TRAKSENSE_PREPARE": "on",
+            "TRAKSENSE_METRICS": "none",
+            "TRAKSENSE_RAW_RETENTION_DAYS": "365",
+            "TRAKSENSE_LOG_LEVEL": "DEBUG",
+        }
+    )
+    assert settings == FunctionSettings(
+        database_url="postgres://x",
+        prepare_statements=True,
+        metrics="none",
+        raw_retention_days=365,
+        log_level="DEBUG",
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("DATABASE_URL", "", "DATABASE_URL is not set"),
+        ("DATABASE_URL", "   ", "DATABASE_URL is not set"),
+        ("DATABASE_URL", "mysql://x", "DATABASE_URL must begin with postgresql://"),
+        ("TRAKSENSE_PREPARE", "yes", "TRAKSENSE_PREPARE is 'yes': it must be one of on, off"),
+        ("TRAKSENSE_METRICS", "statsd", "TRAKSENSE_METRICS is 'statsd'"),
+        ("TRAKSENSE_LOG_LEVEL", "loud", "TRAKSENSE_LOG_LEVEL is 'loud'"),
+        ("TRAKSENSE_RAW_RETENTION_DAYS", "two", "TRAKSENSE_RAW_RETENTION_DAYS is 'two'"),
+        ("TRAKSENSE_RAW_RETENTION_DAYS", "0", "it must be between 1 and 365"),
+        ("TRAKSENSE_RAW_RETENTION_DAYS", "366", "it must be between 1 and 365"),
+    ],
+)
+def test_what_is_wrong_is_named(variable: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        FunctionSettings.from_environment({"DATABASE_URL": URL, variable: value})
+
+
+def test_a_password_in_the_url_is_never_repeated_in_an_error() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        FunctionSettings.from_environment({"DATABASE_URL": "mysql://user:example@host/db"})
+    assert "example" not in str(caught.value)
+
+
+def test_the_engine_is_chosen_by_the_server_unless_it_is_named() -> None:
+    assert MigrationSettings.from_environment({"DATABASE_URL": URL}).engine == "auto"
+    with pytest.raises(ConfigurationError, match="TRAKSENSE_ENGINE is 'mongo'"):
+        MigrationSettings.from_environment({"DATABASE_URL": URL, "TRAKSENSE_ENGINE": "mongo"})
+
+
+@pytest.mark.parametrize("missing", ["AWS_REGION", "COGNITO_USER_POOL_ID", "COGNITO_CLIENT_ID"])
+def test_each_part_of_the_user_pool_is_needed(missing: str) -> None:
+    environ = {"AWS_REGION": "r", "COGNITO_USER_POOL_ID": "p", "COGNITO_CLIENT_ID": "c"}
+    assert CognitoSettings.from_environment(environ) == CognitoSettings("r", "p", "c")
+    del environ[missing]
+    with pytest.raises(ConfigurationError, match=f"{missing} is not set"):
+        CognitoSettings.from_environment(environ)
