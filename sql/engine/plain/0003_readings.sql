@@ -15,7 +15,8 @@ COMMENT ON TABLE public.m_raw IS
     'has no padding. meta stands on the first reading of its message.';
 
 CREATE FUNCTION public.ensure_raw_partitions(first_day date, last_day date) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog SET TimeZone = 'UTC' SET DateStyle = 'ISO' AS $$
 DECLARE
     day date := first_day;
     partition text;
