@@ -62,8 +62,11 @@ export async function getLatest(tenant, device, signal) {
   return (await call("/api/data/latest", { tenant, query: { device }, signal })).items;
 }
 
-/** Raw readings of up to ten points; `from` and `to` are RFC 3339, `to` defaults to now. */
-export function getReadings(tenant, { device, points, from, to, maxPoints }, signal) {
-  const query = { device, point: points.join(","), from, to, agg: "raw", max_points: maxPoints };
+/**
+ * Readings or rollups of up to ten points; `from` and `to` are RFC 3339, `to` defaults to now.
+ * `agg` is a level, or "auto"; `thin` "none" has long series end with next_from instead.
+ */
+export function getReadings(tenant, { device, points, from, to, agg, maxPoints, thin }, signal) {
+  const query = { device, point: points.join(","), from, to, agg, max_points: maxPoints, thin };
   return call("/api/data/points", { tenant, query, signal });
 }

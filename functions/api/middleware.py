@@ -19,6 +19,9 @@ from traksense.observability import log_context, metrics
 
 _log = logging.getLogger(__name__)
 
+VARY = "Authorization, Accept-Language, X-Tenant"
+"""What every answer depends on; some depend on more."""
+
 GetResponse = Callable[[Request], Response]
 
 
@@ -42,7 +45,8 @@ def answer(request: Request, get_response: GetResponse, known_paths: Any) -> Res
             )
     finally:
         current.reset(token)
-    response.headers["Vary"] = "Authorization, Accept-Language, X-Tenant"
+    own = response.headers.get("Vary")
+    response.headers["Vary"] = ", ".join((*([own] if own else []), VARY))
     made = services.made
     if made is not None and made.counts_requests:
         metrics.count(REQUESTS, label=str(response.status_code))

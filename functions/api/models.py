@@ -44,6 +44,7 @@ class PartAnswer(Answer):
     latency_ms: float
     server_version: str | None = None
     engine: str | None = None
+    lag_s: dict[str, float] | None = None
     depth: dict[str, int] | None = None
 
 
@@ -140,20 +141,32 @@ class LatestAnswer(Answer):
     items: list[LatestReadingAnswer]
 
 
+RawRow = tuple[Utc, bool | float | str, int]
+"""``ts``, ``value``, ``qual``."""
+RollupRow = tuple[Utc, float | None, float | None, float | None, int]
+"""``ts`` of the bucket's beginning, ``avg``, ``min``, ``max``, ``count``."""
+
+
 class SeriesAnswer(Answer):
-    """Readings of one point, oldest first."""
+    """Readings or rollups of one point, oldest first."""
 
     device_id: UUID
     point_id: UUID
     name: str
     type: PointType
     unit: str | None
-    agg: Literal["raw"]
-    degraded: bool
-    truncated: bool
-    next_from: Utc | None
+    agg: Literal["raw", "1m", "5m", "1h"]
+    degraded: bool = Field(description="A finer level was due and no longer reaches back to from.")
+    reduction: Literal["lttb", "changes"] | None = Field(
+        description="How rows were left out between those that are here; null where none was."
+    )
+    truncated: bool = Field(description="There were more rows than max_points.")
+    next_from: Utc | None = Field(description="Read on from here; null where nothing was cut off.")
+    available_from: Utc | None = Field(
+        description="Where this level begins, if that is after from; null where it reaches back."
+    )
     columns: list[str]
-    rows: list[tuple[Utc, bool | float | str, int]]
+    rows: list[RollupRow] | list[RawRow]
 
 
 class SeriesListAnswer(Answer):
@@ -165,6 +178,29 @@ class SeriesListAnswer(Answer):
     from_: Utc = Field(alias="from")
     to: Utc
     series: list[SeriesAnswer]
+
+
+class PointMonthsAnswer(Answer):
+    """The months of one point that hold readings, oldest first."""
+
+    device_id: UUID
+    point_id: UUID
+    name: str
+    type: PointType
+    unit: str | None
+    columns: list[str]
+    rows: list[tuple[str, float, float, int]]
+
+
+class ConsumptionAnswer(Answer):
+    """What ``/api/data/consumption`` answers: whole months of the tenant's calendar."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True, populate_by_name=True)
+
+    time_zone: str
+    from_: Utc = Field(alias="from")
+    to: Utc
+    series: list[PointMonthsAnswer]
 
 
 class DeadLetterAnswer(Answer):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from chalice.app import Blueprint, CognitoUserPoolAuthorizer, Request, Response
 from pydantic import BaseModel
 
 from functions.api import errors
+from functions.api.representation import preferred, represent
 from functions.api.services import services
 from functions.api.validation import NoParams, Params, read_body, read_params, read_uuid
 from traksense.auth.identity import Identity, Role, identity_from_claims
@@ -59,6 +60,8 @@ class Route:
     """The model of a successful answer, or a union of models."""
     statuses: tuple[int, ...]
     summary: str
+    media_types: tuple[str, ...] = (JSON,)
+    """What a successful answer may be in; the first is the default."""
 
     @property
     def is_public(self) -> bool:
@@ -68,9 +71,11 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """An answer that is JSON already: for what is too large for a model."""
+    """An answer that is bytes already: for what is too large for a model."""
 
-    json: bytes
+    body: bytes
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ class Call(Generic[P, B]):
     ids: Mapping[str, UUID]
     """Ids in the path, by name."""
     locale: Locale
+    media_type: str
+    """The one of the route's media types that the caller wants most."""
     _identity: Identity | None
     _scope: Scope | None
 
@@ -124,6 +131,7 @@ def route(
     params: type[P] = NoParams,  # type: ignore[assignment] # the default binds P
     body: type[B] | None = None,
     statuses: tuple[int, ...] = (200,),
+    media_types: tuple[str, ...] = (JSON,),
 ) -> Callable[[View[P, B]], View[P, B]]:
     """Register a view. It gives a model, a (status, model) pair, or Encoded.
 
@@ -148,6 +156,7 @@ def route(
             response=response,
             statuses=statuses,
             summary=view.__doc__.strip().splitlines()[0],
+            media_types=media_types,
         )
         REGISTRY[method, path] = spec
 
@@ -189,10 +198,11 @@ def _answer(spec: Route, view: View[Any, Any], names: Mapping[str, str]) -> Resp
                 body=None if spec.body is None else read_body(spec.body, _raw_body(request)),
                 ids=_ids(names),
                 locale=locale,
+                media_type=preferred(request.headers.get("accept"), spec.media_types),
                 _identity=identity,
                 _scope=scope,
             )
-            return _success(view(call))
+            return _success(request, view(call))
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
         return errors.respond(error, locale, instance_of(request))
 
@@ -253,14 +263,12 @@ def _ids(names: Mapping[str, str]) -> dict[str, UUID]:
     return cast(dict[str, UUID], ids)
 
 
-def _success(result: object) -> Response:
+def _success(request: Request, result: object) -> Response:
     status, value = result if isinstance(result, tuple) else (200, result)
     if isinstance(value, Encoded):
-        body = value.json.decode("utf-8")
-    else:
-        body = cast(BaseModel, value).model_dump_json(by_alias=True)
+        return represent(request, value.body, value.content_type, value.headers, status)
     return Response(
-        body=body,
+        body=cast(BaseModel, value).model_dump_json(by_alias=True),
         status_code=status,
         headers={"Content-Type": JSON, "Cache-Control": "no-store"},
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from traksense import bootstrap
 from traksense.contracts import metrics as m
+from traksense.domain.errors import RetryableError
 from traksense.observability import metrics
 from traksense.services.maintenance import MaintenanceService
 
@@ -18,8 +20,38 @@ def _service() -> MaintenanceService:
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Run the job that a schedule's payload names; what it did."""
-    result = _service().run(str(event.get("job", "")))
-    if result.get("offline"):
-        metrics.count(m.STATE_CHANGES, result["offline"], label="offline")
-    metrics.flush()
+    job = str(event.get("job", ""))
+    try:
+        if job == "refresh_rollups":
+            return _refresh_rollups()
+        try:
+            result = _service().run(job)
+        except Exception:
+            metrics.count(m.JOB_FAILURES, label=job)
+            raise
+        if "waiting" in result:
+            metrics.gauge(m.DAYS_TO_CLOSE, result["waiting"])
+        if result.get("offline"):
+            metrics.count(m.STATE_CHANGES, result["offline"], label="offline")
+        return result
+    finally:
+        metrics.flush()
+
+
+def _refresh_rollups() -> dict[str, Any]:
+    try:
+        with metrics.timed(m.ROLLUP_DURATION):
+            result = _service().run("refresh_rollups")
+    except Exception:
+        metrics.count(m.ROLLUP_FAILURES)
+        with suppress(RetryableError):  # the failure itself is what has to be told
+            _show_lag(_service().rollup_lag_s())
+        raise
+    metrics.count(m.ROLLUP_BUCKETS, result["buckets"])
+    _show_lag(result["lag_s"])
     return result
+
+
+def _show_lag(lag_s: dict[str, float]) -> None:
+    for level, seconds in lag_s.items():
+        metrics.gauge(m.ROLLUP_LAG, seconds, label=level)

@@ -49,6 +49,20 @@ FROM unnest(%(ts)b, %(v_num)b, %(point_sk)b, %(v_bool)b, %(v_text)b, %(meta)b)
     AS r(ts, v_num, point_sk, v_bool, v_text, meta)
 ON CONFLICT DO NOTHING;
 
+-- name: watermark
+-- Which readings are late (microseconds since the Unix epoch; NULL: none) and the pass that their
+-- minutes are marked under. Both hold until the transaction ends: the first thing in each that
+-- adds readings.
+SELECT w.sealed_us, w.pass FROM public.rollup_watermark() w;
+
+-- name: mark_late
+-- Minutes that are sealed and get a reading all the same: the next refresh computes them anew.
+-- Sorted, like readings.
+INSERT INTO public.rollup_dirty (pass, point_sk, bucket)
+SELECT %(pass)s, l.point_sk, l.bucket
+FROM unnest(%(point_sk)b, %(bucket)b) AS l(point_sk, bucket)
+ON CONFLICT DO NOTHING;
+
 -- name: ensure_partitions
 -- The day partitions between two UTC days, where a clock or a schedule left one out.
 SELECT public.ensure_raw_partitions(%(first)s::date, %(last)s::date);

@@ -41,6 +41,7 @@ ROUTES = {
     ("GET", "/api/devices/{device_id}/points"),
     ("GET", "/api/data/points"),
     ("GET", "/api/data/latest"),
+    ("GET", "/api/data/consumption"),
     ("GET", "/api/dlq"),
 }
 PUBLIC_ROUTES = {"/health", "/api/auth/login", "/api/auth/refresh"}
@@ -83,7 +84,10 @@ def answers(world: World) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
     queries: dict[str, dict[str, str]] = {
         "/api/data/points": {"device": device, "from": start, "point": "temp_agua,note,status"},
         "/api/data/latest": {"device": device},
-    }
+        "/api/data/consumption": {
+            "device": device, "point": "temp_agua", "from": start, "to": "2199-01-01T00:00:00Z",
+        },
+    }  # fmt: skip
     bodies = {
         "/api/auth/login": {"email": "ana@acme.example", "password": "correct horse"},
         "/api/auth/refresh": {"refresh_token": "a.refresh.token"},

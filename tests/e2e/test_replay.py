@@ -39,7 +39,7 @@ def read_all(api: httpx.Client, device: str, point: str, start: datetime) -> lis
         answer = api.get(
             "/api/data/points",
             params={
-                "device": device, "point": point, "from": begin, "agg": "raw",
+                "device": device, "point": point, "from": begin, "agg": "raw", "thin": "none",
                 "max_points": 5000,
             },
         )  # fmt: skip

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -17,8 +17,8 @@ from traksense.db.devices import SqlDeviceStore
 from traksense.db.readings_query import SqlReadingStore
 from traksense.db.scope import transaction
 from traksense.services.devices import DeviceFilter
-from traksense.services.readings_query import FoundSeries, PointsQuestion
 from traksense.services.scope import Scope
+from traksense.services.series_levels import Window, microseconds
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +61,12 @@ def test_a_series_opens_only_the_days_that_it_asks_for_and_searches_them_by_key(
         world,
         Scope.of(world.acme.id),
         "readings",
-        "series",
+        "rows_raw",
         {
-            "device_id": world.acme.device,
-            "device_name": None,
-            "point_ids": [None],
-            "point_names": ["silent"],
+            "point_ids": [world.acme.points["silent"]],
             "start": start,
             "end": start + timedelta(minutes=30),
             "rows": 100,
-            "text_bytes": 1000,
         },
     )
     days = {start.date(), (start + timedelta(minutes=30)).date()}
@@ -127,26 +123,35 @@ def test_a_store_in_one_tenants_sight_finds_nothing_of_another(world: World) -> 
     assert devices.get(acme, theirs) is None
     assert devices.points(acme, theirs, "en") is None
     assert readings.latest(acme, theirs) is None
-    assert readings.series(acme, question(theirs, "temp_agua"), 10, 1000) is None
+    with readings.reading(acme) as reads:
+        assert reads.points(theirs, ["temp_agua"]) is None
+        point = world.globex.points["temp_agua"]
+        assert reads.count("raw", [point], EVER, 10) == {point: 0}
+        assert len(reads.numbers("raw", [point], EVER, 10)[point]) == 0
+        for level in ("1m", "5m", "1h"):
+            assert len(reads.numbers(level, [point], EVER, 10)[point]) == 0
     found = devices.page(acme, DeviceFilter(), ("acme", "a"), 10_000)
     assert {device.tenant for device in found} == {"acme"}
 
 
-def question(device: UUID | str, *points: UUID | str) -> PointsQuestion:
-    return PointsQuestion(
-        device=device, points=points, start=NOW - timedelta(days=14), end=NOW + timedelta(days=1)
-    )
+EVER = Window(microseconds(NOW - timedelta(days=14)), microseconds(NOW + timedelta(days=1)))
 
 
 def test_a_point_of_another_device_is_missing_whichever_way_it_is_named(world: World) -> None:
-    readings = SqlReadingStore(world.database)
     foreign = world.globex.points["status"]
-    found = readings.series(
-        Scope.of(world.acme.id), question("chiller-0", "nothing", foreign, "note"), 10, 1000
-    )
+    with SqlReadingStore(world.database).reading(Scope.of(world.acme.id)) as reads:
+        found = reads.points("chiller-0", ["nothing", foreign, "note"])
     assert found is not None
-    assert found[:2] == ["nothing", foreign]
-    assert isinstance(found[2], FoundSeries)
+    assert found.points[:2] == [None, None]
+    assert found.points[2] is not None
+    assert found.points[2].name == "note"
+
+
+def test_counting_ends_just_beyond_what_was_asked(world: World) -> None:
+    point = world.acme.points["temp_agua"]
+    with SqlReadingStore(world.database).reading(Scope.of(world.acme.id)) as reads:
+        counts = [reads.count("raw", [point], EVER, most)[point] for most in (99, 100, 5)]
+    assert counts == [100, 100, 6]
 
 
 def test_the_tenant_of_a_device_that_is_not_there_is_none(world: World) -> None:
@@ -211,10 +216,10 @@ def test_instants_are_in_utc_whatever_the_time_zone_of_the_session(world: World)
             )
         )
     database = Database(world.url)
+    point = world.acme.points["temp_agua"]
     try:
-        found = SqlReadingStore(database).series(
-            Scope.of(world.acme.id), question("chiller-0", "temp_agua"), 5, 1000
-        )
+        with SqlReadingStore(database).reading(Scope.of(world.acme.id)) as reads:
+            rows = reads.numbers("raw", [point], EVER, 5)[point]
     finally:
         database.close()
         with world.connect() as connection:
@@ -223,8 +228,6 @@ def test_instants_are_in_utc_whatever_the_time_zone_of_the_session(world: World)
                     psycopg.sql.Identifier(name)
                 )
             )
-    assert found is not None
-    (series,) = found
-    assert isinstance(series, FoundSeries)
-    assert {row[0].tzinfo for row in series.rows} == {UTC}
-    assert series.more
+    assert rows.ts[0] == microseconds(NOW - timedelta(minutes=99))
+    assert rows.more
+    assert len(rows) == 6

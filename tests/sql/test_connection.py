@@ -57,6 +57,44 @@ def test_role_and_tenant_are_gone_after_a_failure_too(database: Database) -> Non
     assert (user != "traksense_app", setting) == (True, "")
 
 
+def test_an_opening_statement_runs_in_the_transactions_role_and_leaves_its_result(
+    database: Database,
+) -> None:
+    tenant = uuid4()
+    with database.transaction("traksense_app", tenant, opening=WHO) as cursor:
+        assert cursor.fetchone() == ("traksense_app", str(tenant))
+        assert cursor.execute(WHO).fetchone() == ("traksense_app", str(tenant))
+
+
+def test_an_opening_statement_that_fails_is_the_transactions_failure(database: Database) -> None:
+    with (
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+        database.transaction("traksense_app", opening="SELECT * FROM public.m_raw"),
+    ):
+        pytest.fail("the transaction began")
+    with (
+        pytest.raises(DatabaseAway),
+        database.transaction("traksense_app", opening="SELECT pg_sleep(10)"),
+    ):
+        pytest.fail("the transaction began")
+    assert pid(database)
+
+
+def test_a_connection_that_died_is_not_noticed_before_an_opening_statement_either(
+    database: Database, database_url: str
+) -> None:
+    kill(database_url, pid(database))
+    with database.transaction("traksense_ingest", opening=WHO) as cursor:
+        assert cursor.fetchone() == ("traksense_ingest", "")
+
+
+def test_a_transaction_may_have_a_time_limit_of_its_own(database: Database) -> None:
+    with database.transaction("traksense_app", statement_timeout_ms=7000) as cursor:
+        assert cursor.execute("SHOW statement_timeout").fetchone() == ("7s",)
+    with database.transaction("traksense_app") as cursor:
+        assert cursor.execute("SHOW statement_timeout").fetchone() == ("2s",)
+
+
 def test_time_limits_are_those_of_the_transaction(database: Database) -> None:
     with database.transaction("traksense_app") as cursor:
         cursor.execute(

@@ -14,7 +14,12 @@ from traksense.db.queries import sql_directory
 PAGE = (sql_directory().parent / "docs" / "reference" / "data-model.md").read_text("utf-8")
 DIAGRAM = PAGE.partition("```mermaid\nerDiagram\n")[2].partition("```")[0]
 
-SHORT_TYPES = {"timestamp with time zone": "timestamptz", "double precision": "float8"}
+SHORT_TYPES = {
+    "timestamp with time zone": "timestamptz",
+    "double precision": "float8",
+    "double precision[]": "float8[]",
+    '"char"[]': "char[]",  # the one-byte type; quotes have no place in the diagram
+}
 
 Columns = dict[str, list[str]]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -18,7 +18,7 @@ from psycopg import sql
 from functions import sqs
 from tests.sql.conftest import ingest_service
 from tests.support import database as db
-from tests.support import fleet
+from tests.support import fleet, rollups
 from tests.support.fleet import Seeded, channel, event, record, telem
 from traksense.contracts.topics import Channel
 from traksense.db.connection import Database
@@ -43,10 +43,19 @@ def filled(admin_url: str) -> Iterator[tuple[str, Seeded]]:
             payload = fleet.normalised(ts, temp=1.0, mode="COOL")
             records.append(record(telem(tenant, "chiller-1"), payload))
             records.append(record(telem(tenant, "chiller-1"), b"garbage of " + tenant.encode()))
+        for tenant in ("acme", "globex"):  # one that rollups are made of
+            past = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
+            records.append(record(telem(tenant, "chiller-1"), fleet.normalised(past, temp=2.0)))
         service = ingest_service(url)
-        assert service.ingest(sqs.messages(event(*records))).stored == 4
-        service.close()
+        assert service.ingest(sqs.messages(event(*records))).stored == 6
         database = Database(url)
+        assert rollups.refresh(database).buckets == 6
+        late = [
+            record(telem(tenant, "chiller-1"), fleet.normalised(past, pressure=2.0))
+            for tenant in ("acme", "globex")
+        ]
+        assert service.ingest(sqs.messages(event(*late))).stored == 2
+        service.close()
         events = DeviceEventsService(
             Directory(SqlDirectoryLoader(database)), SqlEventStore(database)
         )
@@ -122,7 +131,7 @@ def test_a_tenant_role_reads_its_own_rows_and_no_others(
             owner = row.get("tenant_id", row["id"] if relation == "tenants" else None)
             shared = relation in ("device_templates", "point_templates") and owner is None
             assert owner == str(mine) or shared, f"{relation} shows a row of nobody: {text}"
-    assert readable >= 9
+    assert readable >= 13
 
 
 @pytest.mark.parametrize("role", TENANT_ROLES)
@@ -141,8 +150,13 @@ def test_no_application_role_touches_readings_but_through_the_tenant_view(
     filled: tuple[str, Seeded], role: str
 ) -> None:
     url, seeded = filled
-    stored = [name for name in relations(url) if name.startswith("m_raw") or name == "dim_point"]
-    assert len(stored) > 10, "no partitions were found"
+    stored = [
+        name
+        for name in relations(url)
+        if name.startswith(("m_", "r_")) or name in ("dim_point", "rollup_dirty", "rollup_source")
+    ]
+    assert len(stored) > 15, "no partitions were found"
+    assert any(name.startswith("r_1h_") for name in stored)
     for relation in stored:
         assert read(url, role, relation, seeded.tenants["acme"]) is None, relation
 
@@ -200,7 +214,14 @@ def test_tenant_views_are_security_barriers(filled: tuple[str, Seeded]) -> None:
             "SELECT relname, coalesce('security_barrier=true' = ANY (reloptions), false)"
             " FROM pg_catalog.pg_class WHERE relname LIKE '%\\_tenant' AND relkind = 'v'"
         ).fetchall()
-    assert views == [("ts_measure_tenant", True)]
+    assert {name for name, _ in views} == {
+        "ts_measure_tenant",
+        "ts_measure_1m_tenant",
+        "ts_measure_5m_tenant",
+        "ts_measure_1h_tenant",
+        "ts_consumption_monthly_tenant",
+    }
+    assert all(is_barrier for _, is_barrier in views)
 
 
 def test_no_function_is_open_to_everybody_and_definers_pin_their_search_path(

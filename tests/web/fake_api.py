@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from .fake_data import PASSWORD, TIME_ZONES, USERS, Device, make_fleet, to_ts
+from .fake_data import PASSWORD, TIME_ZONES, USERS, Device, Point, make_fleet, to_ts
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"/vendor/echarts/": ROOT / "node_modules/echarts/dist", "/": ROOT / "web"}
@@ -34,9 +35,22 @@ CONTENT_TYPES = {
 PARAMETERS = {
     "devices": frozenset({"limit", "cursor", "q"}),
     "data/latest": frozenset({"device"}),
-    "data/points": frozenset({"device", "point", "from", "to", "agg", "max_points"}),
+    "data/points": frozenset({"device", "point", "from", "to", "agg", "max_points", "thin"}),
 }
 """Query parameters by path; any other is refused, as the API does."""
+
+
+WIDTHS_S = {"1m": 60, "5m": 300, "1h": 3600}
+
+
+def rollups(
+    rows: list[tuple[int, Any]], seconds: int
+) -> list[tuple[int, float, float, float, int]]:
+    """Buckets of readings (microseconds, value): begin, average, least, greatest, count."""
+    width = seconds * 1_000_000
+    buckets = groupby(rows, lambda row: row[0] // width * width)
+    found = ((begin, [value for _, value in group]) for begin, group in buckets)
+    return [(us, sum(vs) / len(vs), min(vs), max(vs), len(vs)) for us, vs in found]
 
 
 class ProblemError(Exception):
@@ -69,7 +83,13 @@ class FakePlatform:
         """Paths that answer 500."""
         self.refuses_renewal = False
         self.thins = True
-        """Whether a long ``num`` series is thinned; else it is cut, as other types are."""
+        """Whether a long ``num`` series is thinned where it may be; else it is cut."""
+        self.auto_level: str | None = None
+        """The level that ``auto`` takes of ``num`` points; None for the finest that fits."""
+        self.raw_is_gone = False
+        """Whether readings no longer reach back, so that ``auto`` is degraded."""
+        self.available_from: str | None = None
+        """Where what is kept begins, if that is after the window's beginning."""
         self.most_rows = 50_000
         """Rows of an answer's series, whatever was asked for."""
         self.device_page = 500
@@ -194,15 +214,22 @@ class FakePlatform:
             point = next((p for p in device.points if wanted in (p.id, p.name)), None)
             if point is None:
                 raise ProblemError(404, "Not Found")
-            rows = point.rows(query["from"], query["to"])
-            next_from = None
+            agg, rows = self._level(point, query, most)
+            next_from = reduction = None
             is_long = len(rows) > most
-            if is_long and point.type == "num" and self.thins:
+            is_auto = query["agg"] == "auto"
+            if is_long and is_auto and point.type != "num":
+                reduction = "changes"
+                rows = [row for n, row in enumerate(rows) if n == 0 or row[1] != rows[n - 1][1]]
+                is_long = len(rows) > most
+            elif is_long and point.type == "num" and self.thins and query.get("thin") != "none":
+                reduction = "lttb"
                 step = -(-len(rows) // most)
                 rows = rows[:-1:step] + rows[-1:]
-            elif is_long:
+            if is_long and reduction != "lttb":
                 next_from = to_ts(rows[most][0])
                 rows = rows[:most]
+            columns = "ts value qual" if agg == "raw" else "ts avg min max count"
             series.append(
                 {
                     "device_id": device.id,
@@ -210,15 +237,33 @@ class FakePlatform:
                     "name": point.name,
                     "type": point.type,
                     "unit": point.unit,
-                    "agg": "raw",
-                    "degraded": False,
+                    "agg": agg,
+                    "degraded": is_auto and agg != "raw" and self.raw_is_gone,
+                    "reduction": reduction,
                     "truncated": is_long,
                     "next_from": next_from,
-                    "columns": ["ts", "value", "qual"],
-                    "rows": [[to_ts(us), value, 0] for us, value in rows],
+                    "available_from": self.available_from if is_auto else None,
+                    "columns": columns.split(),
+                    "rows": [[to_ts(us), *values] for us, *values in rows],
                 }
             )
-        return {"requested_agg": "raw", "from": query["from"], "to": query["to"], "series": series}
+        asked = {"requested_agg": query["agg"], "from": query["from"], "to": query["to"]}
+        return {**asked, "series": series}
+
+    def _level(self, point: Point, query: Mapping[str, str], most: int) -> tuple[str, list[Any]]:
+        """The level asked for, or the finest that fits, and its rows."""
+        rows = point.rows(query["from"], query["to"])
+        levels: dict[str, list[Any]] = {"raw": [(us, value, 0) for us, value in rows]}
+        if point.type == "num":
+            levels |= {agg: rollups(rows, seconds) for agg, seconds in WIDTHS_S.items()}
+        if query["agg"] != "auto":
+            return query["agg"], levels[query["agg"]]
+        if self.raw_is_gone and point.type == "num":
+            del levels["raw"]
+        if self.auto_level in levels:
+            return self.auto_level, levels[self.auto_level]
+        agg = next((agg for agg, rows in levels.items() if len(rows) <= most), [*levels][-1])
+        return agg, levels[agg]
 
 
 def _handler(platform: FakePlatform) -> type[BaseHTTPRequestHandler]:

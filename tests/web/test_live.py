@@ -148,6 +148,7 @@ def test_states_are_drawn_as_steps_with_their_words(
 
 def test_pages_of_readings_join_without_loss(logged_in: OpenPage, platform: FakePlatform) -> None:
     platform.most_rows = 37
+    platform.auto_level = "raw"
     platform.thins = False
     page = logged_in(place(platform, "VACINA-1", "?points=temp&range=1h"))
     times = [ms for ms, _ in drawn(page)[0]["data"]]
@@ -158,6 +159,7 @@ def test_pages_of_readings_join_without_loss(logged_in: OpenPage, platform: Fake
 
 def test_a_cut_is_said_and_caught_up(logged_in: OpenPage, platform: FakePlatform) -> None:
     platform.most_rows = 10
+    platform.auto_level = "raw"
     platform.thins = False
     page = logged_in(place(platform, "VACINA-1", "?points=temp&range=1h"))
     expect(page.locator(".chart-notes")).to_contain_text("há mais leituras depois de")
@@ -167,14 +169,63 @@ def test_a_cut_is_said_and_caught_up(logged_in: OpenPage, platform: FakePlatform
     assert {b - a for a, b in pairwise(times)} == {10_000}
 
 
-def test_thinning_is_said(logged_in: OpenPage, platform: FakePlatform) -> None:
+def notes(page: Page) -> Any:
+    return page.locator(".chart-notes")
+
+
+def test_a_long_range_shows_averages_and_says_so(
+    logged_in: OpenPage, platform: FakePlatform
+) -> None:
     page = logged_in(place(platform, "VACINA-1", "?points=temp&range=1h"))
     drawn(page)
-    expect(page.locator(".chart-notes")).not_to_contain_text("simplificada")
-    page.get_by_text("14 d", exact=True).click()
-    expect(page.locator(".chart-notes")).to_contain_text("simplificada")
-    assert len(drawn(page)[0]["data"]) <= 4001
+    expect(notes(page)).not_to_contain_text("médias")
+    for range_name, level, most in (("24 h", "1 minuto", 1441), ("14 d", "5 minutos", 4033)):
+        page.get_by_text(range_name, exact=True).click()
+        expect(notes(page)).to_contain_text(f"médias de {level}")
+        expect(notes(page)).not_to_contain_text("simplificada")
+        assert most - 3 <= len(drawn(page)[0]["data"]) <= most
     expect(page).to_have_url(re.compile("range=14d"))
+    assert {query["agg"] for query in platform.calls("/api/data/points")} <= {
+        "auto", "raw", "1m", "5m",
+    }  # fmt: skip
+
+
+def test_the_minute_that_is_filling_follows_its_readings(
+    logged_in: OpenPage, platform: FakePlatform
+) -> None:
+    platform.auto_level = "1m"
+    point = platform.device("VACINA-1").point("temp")
+    page = logged_in(place(platform, "VACINA-1", "?points=temp&range=1h"))
+    before = drawn(page)[0]["data"]
+    minute = int(time.time() // 60) * 60
+    point.history_end = minute - 1  # The minute holds only what is published now.
+    for value, average in ((10.0, 10.0), (20.0, 15.0)):
+        point.publish(value, minute + value)
+        poll_now(page)
+        wait_for_last_value(page, average)
+    after = drawn(page)[0]["data"]
+    assert after[-1][0] == minute * 1000
+    assert len(after) <= len(before) + 2
+    assert platform.calls("/api/data/points")[-1]["agg"] == "1m"
+
+
+def test_thinning_is_said(logged_in: OpenPage, platform: FakePlatform) -> None:
+    platform.most_rows = 100
+    page = logged_in(place(platform, "VACINA-1", "?points=temp&range=14d"))
+    expect(notes(page)).to_contain_text("simplificada")
+    assert len(drawn(page)[0]["data"]) <= 101
+
+
+def test_levels_that_are_gone_and_states_that_were_reduced_are_said(
+    logged_in: OpenPage, platform: FakePlatform
+) -> None:
+    platform.raw_is_gone = True
+    platform.available_from = "2025-10-07T12:00:00Z"
+    platform.most_rows = 2000
+    page = logged_in(place(platform, "CHILLER-01", "?points=temp_agua_saida,modo&range=6h"))
+    expect(notes(page)).to_contain_text("já não são guardadas; o que aparece foi calculado")
+    expect(notes(page)).to_contain_text("anteriores a 07/10/2025, 09:00")
+    expect(notes(page)).to_contain_text("só as mudanças de estado foram buscadas")
 
 
 def test_times_are_shown_in_the_tenants_zone(logged_in: OpenPage, platform: FakePlatform) -> None:

@@ -87,19 +87,35 @@ def test_rows_that_leave_the_window_go_but_for_the_one_that_leads_in(page: Page)
     assert call(page, "data/series.js", body) == [10, 20, 30]
 
 
-def test_thinning_keeps_peaks_gaps_and_both_ends(page: Page) -> None:
+def test_the_last_bucket_is_filled_further_and_the_extremes_are_those_of_buckets(
+    page: Page,
+) -> None:
     body = """
-        const rows = Array.from({length: 10000}, (_, ms) => ({ms, value: ms % 7}));
-        rows[1234].value = 999; rows[5678].value = -999; rows[8000].value = null;
-        const thinned = m.thin(rows, 400);
-        const sorted = thinned.every((row, at) => at === 0 || row.ms > thinned[at - 1].ms);
-        return [thinned.length, sorted, thinned[0].ms, thinned.at(-1).ms,
-                thinned.some((r) => r.value === 999), thinned.some((r) => r.value === -999),
-                thinned.some((r) => r.value === null)];
+        const ts = (m) => new Date(m * 60000).toISOString();
+        const s = new m.Series({type: 'num'});
+        s.describe({agg: '1m', degraded: false, reduction: null, available_from: null});
+        s.add([[ts(0), 5, 1, 9, 6], [ts(1), 6, 4, 7, 2]]);
+        s.add([[ts(1), 8, 4, 12, 6], [ts(2), 7, 7, 7, 1]]);
+        return [s.rows, s.range()];
     """
-    length, *facts = call(page, "chart/thin.js", body)
-    assert length <= 700
-    assert facts == [True, 0, 9999, True, True, True]
+    rows, extremes = call(page, "data/series.js", body)
+    assert rows == [
+        {"ms": 0, "value": 5, "min": 1, "max": 9},
+        {"ms": 60_000, "value": 8, "min": 4, "max": 12},
+        {"ms": 120_000, "value": 7, "min": 7, "max": 7},
+    ]
+    assert extremes == {"min": 1, "max": 12}
+
+
+def test_a_long_run_between_changes_is_no_silence(page: Page) -> None:
+    body = """
+        const ts = (s) => new Date(s * 1000).toISOString();
+        const s = new m.Series({type: 'enum'});
+        s.describe({agg: 'raw', degraded: false, reduction: 'changes', available_from: null});
+        s.add([0, 90, 180, 270, 360, 450, 90000].map((at, n) => [ts(at), 'AB'[n % 2], 0]));
+        return s.rows.map(({value}) => value);
+    """
+    assert call(page, "data/series.js", body) == ["A", "B", "A", "B", "A", "B", "A"]
 
 
 def test_ticks_are_round_in_the_zone_and_not_in_the_browsers(page: Page) -> None:

@@ -4,10 +4,8 @@ import { currentTimeZone, formatDay, formatHour, formatNumber } from "../format.
 import { t } from "../i18n.js";
 import { limitsOf } from "../words.js";
 import { placePanels, plotTop } from "./panels.js";
-import { thin } from "./thin.js";
 import { isMidnight, timeTicks } from "./ticks.js";
 
-const MOST_DRAWN_ROWS = 8000;
 const PIXELS_PER_TICK = 84;
 const PIXELS_PER_DIGIT = 8;
 const MANY_ROWS = 3000; // A line so dense is drawn thinner, or it is a blot.
@@ -140,7 +138,7 @@ function lineOf(panel, series, index, color) {
   const { point } = series;
   const isNum = panel.kind === "num";
   const place = isNum ? null : new Map(panel.words.map(({ value }, at) => [value, at]));
-  const rows = isNum ? thin(series.rows, MOST_DRAWN_ROWS) : series.rows;
+  const { rows } = series;
   return {
     type: "line",
     id: point.id,

@@ -5,26 +5,50 @@ import { instantKey, toMs } from "./instants.js";
 const LONGEST_SILENCE_FACTOR = 8; // A silence this much longer than usual is a gap in the line.
 const SHORTEST_GAP_MS = 60_000;
 
-/** Rows are {ms, value}, in order. Num rows are kept whole; others only where they change. */
+/**
+ * Rows are {ms, value}, in order, those of rollups also with {min, max}, value being the average.
+ * Num rows are kept whole; others only where they change.
+ */
 export class Series {
   constructor(point) {
     this.point = point;
     this.rows = [];
     this.lastTs = null; // The newest instant seen, as the API wrote it.
-    this.thinned = false; // The API left rows out evenly: more than it was asked for.
-    this.agg = "raw"; // What the API answered with; a rollup where raw no longer reaches back.
+    this.agg = "raw"; // The level that the API answered with.
+    this.isDegraded = false; // A finer level would have fitted, and no longer reaches back.
+    this.reduction = null; // How the API left rows out: "lttb" of numbers, "changes" of states.
+    this.availableFrom = null; // Where what is kept begins, if that is later than the window.
     this.cutAt = null; // Rows after this instant exist and were not fetched.
     this.steps = []; // Milliseconds between the newest readings: how often it usually speaks.
   }
 
-  /** Adds API rows [ts, value, …]; those not newer than the last are ones that we have. */
+  /** Takes over what an answer of the API says beside its rows. */
+  describe({ agg, degraded, reduction, available_from }) {
+    this.agg = agg;
+    this.isDegraded = degraded;
+    this.reduction = reduction;
+    this.availableFrom = available_from === null ? null : toMs(available_from);
+  }
+
+  /**
+   * Adds API rows, [ts, value, qual] or [ts, avg, min, max, count]. Those not newer than the last
+   * are ones that we have; but the last bucket may have been filling still.
+   */
   add(rows) {
     let added = 0;
-    for (const [ts, value] of rows) {
-      if (this.lastTs !== null && instantKey(ts) <= instantKey(this.lastTs)) continue;
-      const ms = toMs(ts);
-      if (this.lastTs !== null) this.noteStep(ms - toMs(this.lastTs));
-      this.push(ms, value);
+    for (const [ts, value, min, max] of rows) {
+      const extent = this.agg === "raw" ? {} : { min, max };
+      if (this.lastTs !== null) {
+        const isNewer = instantKey(ts) > instantKey(this.lastTs);
+        if (!isNewer) {
+          const isLast = instantKey(ts) === instantKey(this.lastTs);
+          if (isLast && this.agg !== "raw") Object.assign(this.rows.at(-1), { value, ...extent });
+          continue;
+        }
+        // Between changes lies any time: it says nothing of how often the point speaks.
+        if (this.reduction !== "changes") this.noteStep(toMs(ts) - toMs(this.lastTs));
+      }
+      this.push({ ms: toMs(ts), value, ...extent });
       this.lastTs = ts;
       added += 1;
     }
@@ -36,15 +60,15 @@ export class Series {
     if (this.steps.length > 101) this.steps.shift();
   }
 
-  push(ms, value) {
+  push(row) {
     const previous = this.rows.at(-1);
-    if (previous && this.isSilence(ms - previous.ms)) {
+    if (previous && this.isSilence(row.ms - previous.ms)) {
       this.rows.push({ ms: previous.ms + 1, value: null });
-    } else if (this.point.type !== "num" && this.sameRun(value)) {
-      previous.ms = ms;
+    } else if (this.point.type !== "num" && this.sameRun(row.value)) {
+      previous.ms = row.ms;
       return;
     }
-    this.rows.push({ ms, value });
+    this.rows.push(row);
   }
 
   /** Whether the last two rows are the two ends of a run of this very value. */
@@ -87,10 +111,12 @@ export class Series {
   range(fromMs = -Infinity) {
     let min = null;
     let max = null;
-    for (const { ms, value } of this.rows) {
-      if (ms < fromMs || typeof value !== "number") continue;
-      if (min === null || value < min) min = value;
-      if (max === null || value > max) max = value;
+    for (const row of this.rows) {
+      if (row.ms < fromMs || typeof row.value !== "number") continue;
+      const low = row.min ?? row.value;
+      const high = row.max ?? row.value;
+      if (min === null || low < min) min = low;
+      if (max === null || high > max) max = high;
     }
     return { min, max };
   }

@@ -5,18 +5,31 @@ import { t } from "../i18n.js";
 import { labelOf } from "../words.js";
 
 export function chartNotes(allSeries) {
-  const names = (series) => series.map(({ point }) => labelOf(point)).join(", ");
   const notes = [t("chart.zone", { zone: formatTimeZone() })];
-  const thinned = allSeries.filter((series) => series.thinned);
-  if (thinned.length > 0) notes.push(t("chart.thinned", { points: names(thinned) }));
-  for (const series of allSeries) {
-    if (series.agg !== "raw") {
-      notes.push(t("chart.averaged", { point: labelOf(series.point), level: series.agg }));
+  const rollups = allSeries.filter(({ agg }) => agg !== "raw");
+  for (const [agg, series] of Map.groupBy(rollups, (one) => one.agg)) {
+    const level = t(`level.${agg}`);
+    notes.push(t("chart.averaged", { points: names(series), level }));
+  }
+  const say = (key, series) => {
+    if (series.length > 0) notes.push(t(key, { points: names(series) }));
+  };
+  say("chart.degraded", allSeries.filter(({ isDegraded }) => isDegraded));
+  say("chart.thinned", allSeries.filter(({ reduction }) => reduction === "lttb"));
+  say("chart.changes", allSeries.filter(({ reduction }) => reduction === "changes"));
+  for (const { point, availableFrom, cutAt } of allSeries) {
+    if (availableFrom !== null) {
+      const from = formatDateTime(availableFrom);
+      notes.push(t("chart.available", { point: labelOf(point), from }));
     }
-    if (series.cutAt !== null) {
-      const until = formatDateTime(series.cutAt);
-      notes.push(t("chart.cut", { point: labelOf(series.point), until }));
+    if (cutAt !== null) {
+      const until = formatDateTime(cutAt);
+      notes.push(t("chart.cut", { point: labelOf(point), until }));
     }
   }
   return notes;
+}
+
+function names(series) {
+  return series.map(({ point }) => labelOf(point)).join(", ");
 }

@@ -1,25 +1,34 @@
-"""Readings: series over a range, and the newest of each point."""
+"""Readings: series over a range, the newest of each point, and what each month came to."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final
 from uuid import UUID
 
-import msgspec
 from chalice.app import Blueprint
 from pydantic import AfterValidator, Field
 
-from functions.api.models import LatestAnswer, LatestReadingAnswer, SeriesListAnswer
-from functions.api.routing import EVERYONE, Call, Encoded, route
+from functions.api import series_csv
+from functions.api.models import (
+    ConsumptionAnswer,
+    LatestAnswer,
+    LatestReadingAnswer,
+    PointMonthsAnswer,
+    SeriesListAnswer,
+)
+from functions.api.routing import EVERYONE, JSON, Call, Encoded, route
 from functions.api.validation import Instant, Params, PlainText, WholeNumber, read_uuid
 from traksense.contracts.topics import DEVICE_NAME_PATTERN
 from traksense.services.readings_query import (
     DEFAULT_ROWS,
     MAX_ROWS,
-    Aggregation,
+    Fill,
     PointsQuestion,
+    Thin,
 )
+from traksense.services.series import Series, fit, json_rows, json_series, stamp
+from traksense.services.series_levels import Aggregation, microseconds
 
 blueprint: Final = Blueprint(__name__)
 
@@ -56,8 +65,12 @@ class ListReadings(Params):
     max_points: Annotated[WholeNumber, Field(ge=1, le=MAX_ROWS)] = Field(
         default=DEFAULT_ROWS, description="Most rows of a series."
     )
-    fill: Literal["none", "null"] = Field(
+    fill: Fill = Field(
         default="none", description="Empty buckets of a rollup; raw readings have none."
+    )
+    thin: Thin = Field(
+        default="lttb",
+        description="What a num series of more rows becomes: thinned, or cut with next_from.",
     )
 
 
@@ -67,11 +80,17 @@ class LatestReadings(Params):
     device: DeviceReference
 
 
-class _Series(msgspec.Struct, rename={"from_": "from"}):
-    requested_agg: str
-    from_: datetime
-    to: datetime
-    series: list[Any]
+class ListMonths(Params):
+    """Which months of which points."""
+
+    repeatable: ClassVar[frozenset[str]] = frozenset({"point"})
+
+    device: DeviceReference
+    point: list[PointReference] = Field(
+        description="Up to 10 of the device's points by id or name, repeated or comma-separated."
+    )
+    from_: Instant = Field(alias="from")
+    to: Instant = Field(description="Exclusive.")
 
 
 @route(
@@ -81,6 +100,7 @@ class _Series(msgspec.Struct, rename={"from_": "from"}):
     roles=EVERYONE,
     params=ListReadings,
     response=SeriesListAnswer,
+    media_types=(JSON, series_csv.CSV),
 )
 def list_readings(call: Call[ListReadings, None]) -> Encoded:
     """Gives the readings of up to ten points of a device between two instants."""
@@ -92,9 +112,30 @@ def list_readings(call: Call[ListReadings, None]) -> Encoded:
         end=params.to or datetime.now(UTC),
         agg=params.agg,
         max_points=params.max_points,
+        fill=params.fill,
+        thin=params.thin,
     )
-    series = call.services.readings.series(call.scope, question)
-    return Encoded(msgspec.json.encode(_Series(params.agg, question.start, question.end, series)))
+    found = call.services.readings.series(call.scope, question)
+    may_thin = params.thin == "lttb"
+    if call.media_type == series_csv.CSV:
+        return _csv(found, may_thin=may_thin)
+    return _json(found, question, may_thin=may_thin)
+
+
+def _json(found: list[Series], question: PointsQuestion, *, may_thin: bool) -> Encoded:
+    fitting = fit(found, json_rows, may_thin=may_thin)
+    start, end = (stamp(microseconds(at)) for at in (question.start, question.end))
+    head = f'{{"requested_agg":"{question.agg}","from":"{start}","to":"{end}","series":['
+    series = b",".join([json_series(one, rows) for one, rows in fitting])
+    return Encoded(head.encode() + series + b"]}")
+
+
+def _csv(found: list[Series], *, may_thin: bool) -> Encoded:
+    columns = series_csv.columns_of(found)
+    fitting = fit(found, series_csv.rows_in(columns), may_thin=may_thin)
+    body = series_csv.header(columns) + b"".join([rows for _, rows in fitting])
+    notes = series_csv.notes([one for one, _ in fitting])
+    return Encoded(body, series_csv.CONTENT_TYPE, notes)
 
 
 @route(
@@ -109,3 +150,39 @@ def latest_readings(call: Call[LatestReadings, None]) -> LatestAnswer:
     """Gives the newest reading of each point of a device."""
     found = call.services.readings.latest(call.scope, call.params.device)
     return LatestAnswer(items=[LatestReadingAnswer.model_validate(reading) for reading in found])
+
+
+@route(
+    blueprint,
+    "GET",
+    "/api/data/consumption",
+    roles=EVERYONE,
+    params=ListMonths,
+    response=ConsumptionAnswer,
+)
+def list_months(call: Call[ListMonths, None]) -> ConsumptionAnswer:
+    """Gives the sum, mean and count of each month of up to ten points of a device."""
+    params = call.params
+    found = call.services.consumption.months(
+        call.scope, params.device, list(dict.fromkeys(params.point)), params.from_, params.to
+    )
+    return ConsumptionAnswer(  # by alias, since "from" is no name of Python's
+        **{"from": params.from_},
+        time_zone=found.time_zone,
+        to=params.to,
+        series=[
+            PointMonthsAnswer(
+                device_id=each.point.device_id,
+                point_id=each.point.point_id,
+                name=each.point.name,
+                type=each.point.type,
+                unit=each.point.unit,
+                columns=["month", "sum", "mean", "count"],
+                rows=[
+                    (f"{month.first_day:%Y-%m}", month.sum, month.mean, month.count)
+                    for month in each.months
+                ],
+            )
+            for each in found.points
+        ],
+    )

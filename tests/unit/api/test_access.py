@@ -24,6 +24,7 @@ TABLE: dict[tuple[str, str], tuple[int, int, int, int, int | None, int | None]] 
     ("GET", "/api/devices/{device_id}/points"): (401, 200, 200, 200, 404, 404),
     ("GET", "/api/data/points"): (401, 200, 200, 200, 404, 404),
     ("GET", "/api/data/latest"): (401, 200, 200, 200, 404, 404),
+    ("GET", "/api/data/consumption"): (401, 200, 200, 200, 404, 404),
     ("GET", "/api/dlq"): (401, 403, 403, 200, None, None),
 }
 ROUTES = sorted(TABLE)
@@ -36,8 +37,9 @@ def visit(
     query = {}
     if template.startswith("/api/data/"):
         query["device"] = str(target.device)
-    if template == "/api/data/points":
+    if template in ("/api/data/points", "/api/data/consumption"):
         query |= {"point": str(target.points["temp_agua"]), "from": "2025-10-07T00:00:00Z"}
+        query["to"] = "2025-11-07T00:00:00Z"
     path = template.replace("{device_id}", str(target.device))
     return call(method, path, person, query=query, headers=headers).status
 

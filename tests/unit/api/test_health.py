@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -11,9 +12,12 @@ from functions.api.services import services
 from traksense.db.connection import Database
 from traksense.domain.errors import DatabaseAway, RetryableError
 from traksense.services.health import Health, StorageState
+from traksense.services.rollups import LevelProgress
 from traksense.wiring.api import api
 
 from .support import OPERATOR, World, call
+
+NOW = datetime(2026, 5, 17, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -36,8 +40,9 @@ def test_deep_health_names_each_part_with_its_latency(world: World) -> None:
     assert answer.status == 200, answer.text
     body = answer.json
     assert body["status"] == "ok"
-    assert set(body["parts"]) == {"database", "storage"}
+    assert set(body["parts"]) == {"database", "storage", "rollups"}
     assert body["parts"]["storage"]["engine"] == "plain"
+    assert set(body["parts"]["rollups"]["lag_s"]) == {"1m", "5m", "1h"}
     assert body["parts"]["database"]["server_version"]
     for part in body["parts"].values():
         assert part["status"] == "ok"
@@ -73,6 +78,12 @@ class Probes:
     def storage(self) -> StorageState:
         return StorageState("plain", ready=False)
 
+    def rollups(self) -> list[LevelProgress]:
+        return [
+            LevelProgress("1m", NOW, NOW - timedelta(minutes=13), NOW, 1, 1),
+            LevelProgress("1h", NOW, NOW - timedelta(minutes=50), NOW, 1, 1),
+        ]
+
 
 class Silent:
     """A database that answers nothing."""
@@ -83,12 +94,23 @@ class Silent:
     def storage(self) -> StorageState:
         raise DatabaseAway("gone")
 
+    def rollups(self) -> list[LevelProgress]:
+        raise DatabaseAway("gone")
+
 
 def test_storage_without_todays_partition_fails_while_the_database_is_well() -> None:
     parts = Health(Probes()).deep()
     assert parts["database"].ok
     assert not parts["storage"].ok
     assert parts["storage"].facts == {"engine": "plain"}
+
+
+def test_rollups_fail_when_a_bucket_has_been_due_for_long() -> None:
+    part = Health(Probes(), now=lambda: NOW).deep()["rollups"]
+    assert part.facts == {"lag_s": {"1m": 645.0, "1h": 0.0}}
+    assert not part.ok
+    earlier = Health(Probes(), now=lambda: NOW - timedelta(minutes=1)).deep()["rollups"]
+    assert earlier.ok
 
 
 def test_queues_that_do_not_answer_fail_alone() -> None:

@@ -60,10 +60,37 @@ def device_events() -> DeviceEventsService:
 
 def maintenance() -> MaintenanceService:
     """The service behind the maintenance function. Raises ConfigurationError."""
-    from traksense.db.maintenance import SqlMaintenanceStore
-    from traksense.services.maintenance import MaintenanceService
-
     settings, database = start("maintenance")
+    return maintenance_of(settings, database)
+
+
+def maintenance_of(settings: FunctionSettings, database: Database) -> MaintenanceService:
+    """The maintenance jobs over a database."""
+    from traksense.db.maintenance import SqlMaintenanceStore
+    from traksense.db.retention import SqlRetentionStore
+    from traksense.db.rollups import SqlRollupStore
+    from traksense.db.segments import SqlSegmentStore
+    from traksense.services.maintenance import MaintenanceService
+    from traksense.services.retention import Keep, Retention
+    from traksense.services.rollups import Rollups
+    from traksense.services.segments import Segments
+    from traksense.settings import RetentionSettings
+
+    keep = RetentionSettings.from_environment()
+
     return MaintenanceService(
-        SqlMaintenanceStore(database), timedelta(days=settings.raw_retention_days)
+        SqlMaintenanceStore(database),
+        timedelta(days=settings.raw_retention_days),
+        rollups=Rollups(SqlRollupStore(database)),
+        segments=Segments(SqlSegmentStore(database), timedelta(days=keep.close_after_days)),
+        retention=Retention(
+            SqlRetentionStore(database),
+            Keep(
+                raw=timedelta(days=settings.raw_retention_days),
+                minutes=timedelta(days=keep.minutes_days),
+                five_minutes=timedelta(days=keep.five_minutes_days),
+                hours=timedelta(days=keep.hours_days),
+                dead_letters=timedelta(days=keep.dead_letter_days),
+            ),
+        ),
     )

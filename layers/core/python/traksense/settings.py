@@ -92,6 +92,30 @@ class FunctionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """How long the platform keeps what, besides raw readings; in days."""
+
+    close_after_days: int
+    minutes_days: int
+    five_minutes_days: int
+    hours_days: int
+    dead_letter_days: int
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> RetentionSettings:
+        """Read the environment. Raises ConfigurationError."""
+        return cls(
+            close_after_days=_whole_number(environ, "TRAKSENSE_CLOSE_AFTER_DAYS", 2, 1, 365),
+            minutes_days=_whole_number(environ, "TRAKSENSE_MINUTE_RETENTION_DAYS", 365, 1, 36_500),
+            five_minutes_days=_whole_number(
+                environ, "TRAKSENSE_FIVE_MINUTE_RETENTION_DAYS", 730, 1, 36_500
+            ),
+            hours_days=_whole_number(environ, "TRAKSENSE_HOUR_RETENTION_DAYS", 1825, 1, 36_500),
+            dead_letter_days=_whole_number(environ, "TRAKSENSE_DEAD_LETTER_DAYS", 30, 1, 36_500),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class CognitoSettings:
     """The user pool that people log in to."""
 

@@ -69,6 +69,14 @@ MAINTENANCE: Final = Function(
     memory_mb=512,
     timeout_s=900,
     database_roles=("traksense_owner",),
+    environment=(
+        *COMMON_ENVIRONMENT,
+        "TRAKSENSE_CLOSE_AFTER_DAYS",
+        "TRAKSENSE_MINUTE_RETENTION_DAYS",
+        "TRAKSENSE_FIVE_MINUTE_RETENTION_DAYS",
+        "TRAKSENSE_HOUR_RETENTION_DAYS",
+        "TRAKSENSE_DEAD_LETTER_DAYS",
+    ),
 )
 
 FUNCTIONS: Final = (INGEST, DEVICE_EVENTS, API, MAINTENANCE)

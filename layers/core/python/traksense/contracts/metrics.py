@@ -71,10 +71,36 @@ REQUEST_DURATION: Final = Metric(
     "RequestDuration", "histogram", "Milliseconds",
     "Time to answer an HTTP request.", "traksense_http_request_duration_milliseconds", "route",
 )  # fmt: skip
+ROLLUP_LAG: Final = Metric(
+    "RollupLag", "gauge", "Seconds",
+    "How long the oldest missing bucket of a level has been due.",
+    "traksense_rollup_lag_seconds", "level",
+)  # fmt: skip
+ROLLUP_BUCKETS: Final = Metric(
+    "RollupBuckets", "counter", "Count",
+    "Buckets of rollups written.", "traksense_rollup_buckets",
+)  # fmt: skip
+ROLLUP_FAILURES: Final = Metric(
+    "RollupFailures", "counter", "Count",
+    "Refreshes of the rollups that failed.", "traksense_rollup_failures",
+)  # fmt: skip
+ROLLUP_DURATION: Final = Metric(
+    "RollupDuration", "histogram", "Milliseconds",
+    "Time that a refresh of the rollups took.", "traksense_rollup_duration_milliseconds",
+)  # fmt: skip
+JOB_FAILURES: Final = Metric(
+    "JobFailures", "counter", "Count",
+    "Maintenance jobs that failed.", "traksense_job_failures", "job",
+)  # fmt: skip
+DAYS_TO_CLOSE: Final = Metric(
+    "DaysToClose", "gauge", "Count",
+    "Days whose readings should be segments and are not.", "traksense_days_to_close",
+)  # fmt: skip
 
 METRICS: Final = (
     READINGS_STORED, READINGS_DUPLICATE, MESSAGES_RECEIVED, MESSAGES_RETURNED, DEAD_LETTERS,
     BATCH_DURATION, INGEST_LAG, QUEUE_DEPTH, QUEUE_DEAD, STATE_CHANGES, REQUESTS,
-    REQUEST_DURATION,
+    REQUEST_DURATION, ROLLUP_LAG, ROLLUP_BUCKETS, ROLLUP_FAILURES, ROLLUP_DURATION,
+    JOB_FAILURES, DAYS_TO_CLOSE,
 )  # fmt: skip
 """Every metric of the platform."""

@@ -29,5 +29,24 @@ PARTITIONS_AHEAD: Final = Schedule(
     payload={"job": "partitions_ahead"},
 )
 
-SCHEDULES: Final = (OFFLINE_SWEEP, PARTITIONS_AHEAD)
+REFRESH_ROLLUPS: Final = Schedule(
+    name="refresh-rollups",
+    function="maintenance",
+    rate_minutes=1,
+    payload={"job": "refresh_rollups"},
+)
+CLOSE_DAYS: Final = Schedule(
+    name="close-days",
+    function="maintenance",
+    rate_minutes=60,
+    payload={"job": "close_days"},
+)
+RETENTION: Final = Schedule(
+    name="retention",
+    function="maintenance",
+    rate_minutes=60,
+    payload={"job": "retention"},
+)
+
+SCHEDULES: Final = (OFFLINE_SWEEP, PARTITIONS_AHEAD, REFRESH_ROLLUPS, CLOSE_DAYS, RETENTION)
 """Every schedule of the platform."""

@@ -110,9 +110,7 @@ def reading_arrays(
     facts = [meta.get(key) for key in keys]
     return {
         "ts": instants(key & TS_MASK for key in keys),
-        "point_sk": PgArray(
-            1007, 23, count, b"".join([_KEY.pack(4, key >> TS_BITS) for key in keys])
-        ),
+        "point_sk": integers(key >> TS_BITS for key in keys),
         "v_num": PgArray(
             1022, 701, count,
             b"".join([_FLOAT.pack(8, v) if type(v) is float else _NULL for v in values]),
@@ -142,6 +140,12 @@ def instants(ts_us: Iterable[int]) -> PgArray:
     """A timestamptz[] parameter, from microseconds since the Unix epoch."""
     fields = [pack(">iq", 8, each - PG_EPOCH_US) for each in ts_us]
     return PgArray(1185, 1184, len(fields), b"".join(fields))
+
+
+def integers(values: Iterable[int]) -> PgArray:
+    """An integer[] parameter."""
+    fields = [_KEY.pack(4, value) for value in values]
+    return PgArray(1007, 23, len(fields), b"".join(fields))
 
 
 def booleans(values: Iterable[bool]) -> PgArray:

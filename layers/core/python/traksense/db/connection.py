@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -118,9 +118,18 @@ class Database:
 
     @contextmanager
     def transaction(
-        self, role: Role, tenant_id: UUID | None = None
+        self,
+        role: Role,
+        tenant_id: UUID | None = None,
+        *,
+        opening: LiteralString | None = None,
+        statement_timeout_ms: int | None = None,
     ) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
         """One transaction as ``role``, in the sight of ``tenant_id``.
+
+        ``opening`` is a first statement, sent along with the one that takes the role, so that it
+        costs no wait of its own; the cursor holds its result. ``statement_timeout_ms`` is for a
+        transaction whose statements may take longer than the others'.
 
         Raises DatabaseAway where another try may succeed: no connection, a connection that broke
         before the commit was confirmed, a deadlock, a lock or statement time-out. Every other
@@ -131,12 +140,12 @@ class Database:
         settings = (
             role,
             "" if tenant_id is None else str(tenant_id),
-            self._statement_timeout,
+            self._statement_timeout if statement_timeout_ms is None else str(statement_timeout_ms),
             self._lock_timeout,
             self._idle_timeout,
         )
         try:
-            begun, cursor = self._begin(settings)
+            begun, cursor = self._begin(settings, opening)
             with begun:
                 yield cursor
         except REFUSED:
@@ -151,27 +160,33 @@ class Database:
             raise
 
     def _begin(
-        self, settings: tuple[str, ...]
+        self, settings: tuple[str, ...], opening: LiteralString | None
     ) -> tuple[ExitStack, psycopg.Cursor[tuple[Any, ...]]]:
         """Begin a transaction; once more where a connection from before turns out to be dead,
         as after a server's restart or a container's sleep: nothing was asked of it yet.
         """
         had_connection = self._live_connection() is not None
         try:
-            return self._enter(settings)
+            return self._enter(settings, opening)
         except _RETRYABLE:
             if not had_connection or self._live_connection() is not None:
                 raise
-        return self._enter(settings)
+        return self._enter(settings, opening)
 
     def _enter(
-        self, settings: tuple[str, ...]
+        self, settings: tuple[str, ...], opening: LiteralString | None
     ) -> tuple[ExitStack, psycopg.Cursor[tuple[Any, ...]]]:
         connection = self._connection()
         with ExitStack() as stack:
             stack.enter_context(connection.transaction())
             cursor = stack.enter_context(connection.cursor())
-            cursor.execute(_BEGIN, settings)
+            if opening is None:
+                cursor.execute(_BEGIN, settings)
+            else:
+                with connection.pipeline():
+                    cursor.execute(_BEGIN, settings)
+                    cursor.execute(opening)
+                cursor.nextset()
             return stack.pop_all(), cursor
 
     def _drop_if_broken(self) -> None:

@@ -6,6 +6,7 @@ from traksense.db import queries
 from traksense.db.connection import Database
 from traksense.domain.errors import DatabaseAway
 from traksense.services.health import StorageState
+from traksense.services.rollups import LevelProgress
 
 
 class SqlHealthProbes:
@@ -30,3 +31,9 @@ class SqlHealthProbes:
         if row is None:
             raise DatabaseAway("the readings' table is not there: are the migrations applied?")
         return StorageState(*row)
+
+    def rollups(self) -> list[LevelProgress]:
+        """How far each level of rollups is."""
+        with self._database.transaction("traksense_ops") as cursor:
+            rows = cursor.execute(queries.load("rollups")["progress"]).fetchall()
+        return [LevelProgress(*row) for row in rows]

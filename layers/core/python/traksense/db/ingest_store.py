@@ -18,16 +18,19 @@ from psycopg import errors as pg_errors
 from psycopg.types.json import Jsonb
 
 from traksense.db import binary, device_state, queries
+from traksense.db.closed_days import ClosedDays
 from traksense.db.connection import REFUSED, Database
 from traksense.domain.errors import DatabaseAway
-from traksense.domain.readings import from_microseconds
-from traksense.services.acceptance import TS_MASK, Accepted
+from traksense.domain.readings import Value, from_microseconds
+from traksense.services.acceptance import TS_BITS, TS_MASK, Accepted
 from traksense.services.ingest import DirectoryOutdated, RowsRefused, Written
 
 WARY_SLICES: Final = 8
 """How many slices go the sure way after COPY hit a repeat."""
 MAX_WARY_SLICES: Final = 64
 """The same where repeats go on: each time that COPY then fails at once doubles it."""
+
+MINUTE_US: Final = 60_000_000
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ class SqlReadingStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries = queries.load("ingest")
+        self._closed_days = ClosedDays(database)
         self._wary = 0
         self._next_wary = WARY_SLICES
 
@@ -70,6 +74,8 @@ class SqlReadingStore:
                 optimistic = False
                 self._wary = self._next_wary
                 self._next_wary = min(2 * self._next_wary, MAX_WARY_SLICES)
+            except pg_errors.RestrictViolation as error:
+                self._closed_days.learn(error)
             except pg_errors.CheckViolation as error:
                 # A row outside of every partition breaks no constraint that has a name.
                 if error.diag.constraint_name is not None:
@@ -82,24 +88,31 @@ class SqlReadingStore:
         raise DatabaseAway("the day partitions of these readings could not be made")
 
     def _transaction(self, accepted: Accepted, keys: list[int], optimistic: bool) -> Written:
-        with self._database.transaction("traksense_ingest") as cursor:
+        with self._database.transaction(
+            "traksense_ingest", opening=self._queries["watermark"]
+        ) as cursor:
+            watermark = cursor.fetchone()
             # Device state comes before readings in every transaction: one order of locks.
             came_online, gone = device_state.touch(cursor, accepted.heard)
             if gone:
                 raise DirectoryOutdated(f"{len(gone)} devices were removed")
-            stored = len(keys)
-            if keys and optimistic:
-                self._copy(cursor, keys, accepted)
-            elif keys:
+            rows, late = self._closed_days.split(keys)
+            stored = len(rows)
+            if rows and optimistic:
+                self._copy(cursor, rows, accepted)
+            elif rows:
                 cursor.execute(
                     self._queries["insert_readings"],
-                    binary.reading_arrays(keys, accepted.rows, accepted.meta),
+                    binary.reading_arrays(rows, accepted.rows, accepted.meta),
                 )
                 stored = cursor.rowcount
+            stored += self._closed_days.add(cursor, late, accepted)
+            if keys and watermark is not None and watermark[0] is not None:
+                self._mark_late(cursor, keys, accepted.rows, *watermark)
             device_state.keep_dead_letters(cursor, accepted.dead_letters)
         return Written(stored, len(keys) - stored, came_online)
 
-    def _copy(self, cursor: psycopg.Cursor[Any], keys: list[int], accepted: Accepted) -> None:
+    def _copy(self, cursor: psycopg.Cursor[Any], keys: Sequence[int], accepted: Accepted) -> None:
         if not accepted.meta and binary.all_numbers(accepted.rows.values()):
             statement, data = "copy_numbers", binary.copy_numbers(keys, accepted.rows)
         else:
@@ -107,6 +120,29 @@ class SqlReadingStore:
             data = binary.copy_readings(keys, accepted.rows, accepted.meta)
         with cursor.copy(self._queries[statement].rstrip(";")) as copy:
             copy.write(data)
+
+    def _mark_late(
+        self,
+        cursor: psycopg.Cursor[Any],
+        keys: Sequence[int],
+        rows: dict[int, Value],
+        sealed_us: int,
+        current_pass: int,
+    ) -> None:
+        """Note the minutes that have been computed without these readings. Numbers alone have
+        rollups.
+        """
+        late = [key for key in keys if key & TS_MASK < sealed_us]
+        minutes = sorted(
+            {key - (key & TS_MASK) % MINUTE_US for key in late if type(rows[key]) is float}
+        )
+        if minutes:
+            marks = {
+                "pass": current_pass,
+                "point_sk": binary.integers(key >> TS_BITS for key in minutes),
+                "bucket": binary.instants(key & TS_MASK for key in minutes),
+            }
+            cursor.execute(self._queries["mark_late"], marks)
 
     def _ensure_partitions(self, keys: Sequence[int]) -> None:
         stamps = [key & TS_MASK for key in keys]

@@ -5,9 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
 
 from traksense.domain.errors import RetryableError
+from traksense.services.rollups import LevelProgress, lag
+
+MOST_LAG: Final = timedelta(minutes=10)
+"""How long a bucket may be due: the refresh comes every minute, so this many were missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,9 @@ class HealthProbes(Protocol):
     def storage(self) -> StorageState:
         """The storage engine."""
 
+    def rollups(self) -> list[LevelProgress]:
+        """How far each level of rollups is."""
+
 
 QueueDepths = Callable[[], Mapping[str, int]]
 """Messages waiting, by queue. Raises RetryableError where the queues do not answer."""
@@ -44,15 +52,22 @@ QueueDepths = Callable[[], Mapping[str, int]]
 class Health:
     """Deep health. ``queues`` is None where nothing here knows the depth of a queue."""
 
-    def __init__(self, probes: HealthProbes, queues: QueueDepths | None = None) -> None:
+    def __init__(
+        self,
+        probes: HealthProbes,
+        queues: QueueDepths | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._probes = probes
         self._queues = queues
+        self._now = now
 
     def deep(self) -> dict[str, PartHealth]:
         """Each part by name; a part that does not answer is not ok, and the others still are."""
         parts = {
             "database": _probe(lambda: (True, {"server_version": self._probes.database()})),
             "storage": _probe(self._storage),
+            "rollups": _probe(self._rollups),
         }
         if self._queues is not None:
             queues = self._queues
@@ -62,6 +77,12 @@ class Health:
     def _storage(self) -> tuple[bool, dict[str, object]]:
         state = self._probes.storage()
         return state.ready, {"engine": state.engine}
+
+    def _rollups(self) -> tuple[bool, dict[str, object]]:
+        now = self._now()
+        lags = {each.level: lag(each, now) for each in self._probes.rollups()}
+        seconds = {level: round(each.total_seconds(), 3) for level, each in lags.items()}
+        return all(each <= MOST_LAG for each in lags.values()), {"lag_s": seconds}
 
 
 def _probe(ask: Callable[[], tuple[bool, Mapping[str, object]]]) -> PartHealth:

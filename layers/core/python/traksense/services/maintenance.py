@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Protocol
 
 from traksense.domain.errors import Invalid
+from traksense.services.retention import Retention
+from traksense.services.rollups import Rollups
+from traksense.services.segments import Segments
 
 PARTITION_DAYS_AHEAD: Final = 7
 """Days made ahead: a schedule that fails for less than a week is not noticed by any device."""
@@ -33,13 +37,24 @@ class MaintenanceService:
         store: MaintenanceStore,
         raw_retention: timedelta,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        rollups: Rollups | None = None,
+        segments: Segments | None = None,
+        retention: Retention | None = None,
     ) -> None:
+        """``rollups``, ``segments``, ``retention`` are None where nothing here may touch them."""
         self._store = store
         self._raw_retention = raw_retention
         self._now = now
+        self._rollups = rollups
+        self._segments = segments
+        self._retention = retention
         self._jobs: dict[str, Callable[[], dict[str, Any]]] = {
             "offline_sweep": self._offline_sweep,
             "partitions_ahead": self._partitions_ahead,
+            "refresh_rollups": self._refresh_rollups,
+            "close_days": self._close_days,
+            "retention": self._run_retention,
         }
 
     @property
@@ -61,8 +76,34 @@ class MaintenanceService:
 
     def _partitions_ahead(self) -> dict[str, Any]:
         today = self._now().astimezone(UTC).date()
-        made = self._store.ensure_partitions(
-            today - self._raw_retention - timedelta(days=1),
-            today + timedelta(days=PARTITION_DAYS_AHEAD),
-        )
-        return {"made": made}
+        first = today - self._raw_retention - timedelta(days=1)
+        last = today + timedelta(days=PARTITION_DAYS_AHEAD)
+        made = {"made": self._store.ensure_partitions(first, last)}
+        if self._rollups is not None:
+            made["made_for_rollups"] = self._rollups.ensure_partitions(first, last)
+        return made
+
+    def rollup_lag_s(self) -> dict[str, float]:
+        """Seconds by level that the rollups are behind; empty where nothing here refreshes them.
+
+        Raises DatabaseAway.
+        """
+        return {} if self._rollups is None else self._rollups.lag_s()
+
+    def _refresh_rollups(self) -> dict[str, Any]:
+        if self._rollups is None:
+            raise Invalid("there is nothing here that refreshes rollups")
+        report = self._rollups.refresh()
+        if not report.complete:
+            _log.info("the rollups are not complete yet: %s", report)
+        return asdict(report)
+
+    def _close_days(self) -> dict[str, Any]:
+        if self._segments is None:
+            raise Invalid("there is nothing here that closes days")
+        return asdict(self._segments.close())
+
+    def _run_retention(self) -> dict[str, Any]:
+        if self._retention is None:
+            raise Invalid("there is nothing here that runs retention")
+        return asdict(self._retention.run())

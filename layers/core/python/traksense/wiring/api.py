@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from traksense.aws.cognito import Challenge, Cognito, Tokens
 from traksense.bootstrap import start
 from traksense.db.connection import Database
+from traksense.db.consumption import SqlConsumptionStore
 from traksense.db.dead_letters import SqlDeadLetterStore
 from traksense.db.devices import SqlDeviceStore
 from traksense.db.health import SqlHealthProbes
 from traksense.db.readings_query import SqlReadingStore
 from traksense.db.tenants import SqlTenantStore
+from traksense.services.consumption import ConsumptionQuery
 from traksense.services.dead_letters import DeadLetters
 from traksense.services.devices import Devices
 from traksense.services.health import Health, QueueDepths
 from traksense.services.readings_query import ReadingsQuery
+from traksense.services.series_levels import DEFAULT_RETENTION, Level
 from traksense.services.tenants import Tenants
-from traksense.settings import CognitoSettings
+from traksense.settings import CognitoSettings, RetentionSettings
 
 
 class Login(Protocol):
@@ -38,6 +43,7 @@ class ApiServices:
     tenants: Tenants
     devices: Devices
     readings: ReadingsQuery
+    consumption: ConsumptionQuery
     dead_letters: DeadLetters
     health: Health
     login: Login
@@ -51,13 +57,15 @@ def api(
     queues: QueueDepths | None = None,
     *,
     counts_requests: bool = False,
+    retention: Mapping[Level, timedelta] = DEFAULT_RETENTION,
 ) -> ApiServices:
     """The services over a database and a user pool. Connects to neither."""
     devices = SqlDeviceStore(database)
     return ApiServices(
         tenants=Tenants(SqlTenantStore(database)),
         devices=Devices(devices),
-        readings=ReadingsQuery(SqlReadingStore(database), devices.tenant_of),
+        readings=ReadingsQuery(SqlReadingStore(database), devices.tenant_of, retention),
+        consumption=ConsumptionQuery(SqlConsumptionStore(database), devices.tenant_of),
         dead_letters=DeadLetters(SqlDeadLetterStore(database)),
         health=Health(SqlHealthProbes(database), queues),
         login=login,
@@ -69,9 +77,16 @@ def api_from_environment(queues: QueueDepths | None = None) -> ApiServices:
     """The services of this process. Raises ConfigurationError."""
     cognito = CognitoSettings.from_environment()
     settings, database = start("api")
+    kept = RetentionSettings.from_environment()
     return api(
         database,
         Cognito(cognito.client_id, cognito.region),
         queues,
         counts_requests=settings.metrics == "emf",
+        retention={
+            "raw": timedelta(days=settings.raw_retention_days),
+            "1m": timedelta(days=kept.minutes_days),
+            "5m": timedelta(days=kept.five_minutes_days),
+            "1h": timedelta(days=kept.hours_days),
+        },
     )

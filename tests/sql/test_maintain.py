@@ -1,0 +1,122 @@
+"""The maintenance command, and the function that the schedules call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from functions.maintenance import handler as maintenance
+from tests.support.fleet import Seeded
+from traksense.contracts import schedules
+from traksense.contracts.metrics import Metric
+from traksense.db import maintain
+from traksense.observability import NoMetrics, metrics
+
+
+@pytest.fixture
+def environment(
+    database_url: str, seeded: Seeded, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("TRAKSENSE_METRICS", "none")
+    maintenance._service.cache_clear()
+    yield database_url
+    if maintenance._service.cache_info().currsize:
+        maintenance._service()._store._database.close()  # type: ignore[attr-defined]
+    maintenance._service.cache_clear()
+    metrics.use(NoMetrics())
+
+
+class Gathered:
+    """What was measured, by metric and label."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str | None], float] = {}
+        self.flushed = 0
+
+    def count(self, metric: Metric, n: float, label: str | None = None) -> None:
+        key = (metric.name, label)
+        self.values[key] = self.values.get(key, 0) + n
+
+    def gauge(self, metric: Metric, value: float, label: str | None = None) -> None:
+        self.values[metric.name, label] = value
+
+    def observe(self, metric: Metric, value: float, label: str | None = None) -> None:
+        self.values[metric.name, label] = value
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+def add_reading(url: str, ago: timedelta) -> None:
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "INSERT INTO m_raw (ts, v_num, point_sk) VALUES (%s, 1, 1)", (datetime.now(UTC) - ago,)
+        )
+
+
+def test_the_command_shows_how_the_storage_stands(
+    environment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert maintain.main([]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^1m +never ", shown, re.MULTILINE)
+    assert re.search(r"^m_raw +20 .* m_raw_\d{8} … m_raw_\d{8}$", shown, re.MULTILINE)
+    assert "0 late minutes" in shown
+
+
+def test_the_command_runs_a_job_and_shows_what_it_did(
+    environment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_reading(environment, timedelta(hours=5))
+    assert maintain.main(["--run", "refresh_rollups"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("job: refresh_rollups, buckets: 3, marks: 0, ")
+    assert re.search(
+        rf"^1h +{datetime.now(UTC):%Y}-\d\d-\d\d \d\d:00:00Z +0:0", shown, re.MULTILINE
+    )
+    assert re.search(r"^r_5m +[1-9] ", shown, re.MULTILINE)
+
+
+def test_the_command_says_in_one_line_what_keeps_it_from_the_database(
+    environment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert maintain.main([]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("maintain: ")
+
+
+def test_a_refresh_measures_what_it_did_and_how_far_it_is_behind(environment: str) -> None:
+    add_reading(environment, timedelta(hours=5))
+    assert maintenance._service()  # before the sink: it chooses one of its own
+    gathered = Gathered()
+    metrics.use(gathered)
+    maintenance.handler(schedules.REFRESH_ROLLUPS.payload, None)
+    assert gathered.values["RollupBuckets", None] == 3
+    assert gathered.values["RollupDuration", None] > 0
+    assert {level: gathered.values["RollupLag", level] < 60 for level in ("1m", "5m", "1h")} == {
+        "1m": True, "5m": True, "1h": True,
+    }  # fmt: skip
+    assert gathered.flushed == 1
+
+
+def test_a_refresh_that_fails_is_counted_with_the_lag_that_it_leaves(environment: str) -> None:
+    add_reading(environment, timedelta(hours=5))
+    with psycopg.connect(environment) as connection:
+        connection.execute("ALTER TABLE r_1h ADD CHECK (n < 0)")
+        connection.execute("UPDATE rollup_state SET ran_at = now() - interval '1 day'")
+        connection.execute("UPDATE rollup_state SET refreshed = now() - interval '1 day'")
+    assert maintenance._service()
+    gathered = Gathered()
+    metrics.use(gathered)
+    with pytest.raises(psycopg.errors.CheckViolation):
+        maintenance.handler(schedules.REFRESH_ROLLUPS.payload, None)
+    assert gathered.values["RollupFailures", None] == 1
+    assert gathered.values["RollupLag", "1m"] > 3600
+    assert gathered.flushed == 1
