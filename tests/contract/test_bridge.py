@@ -62,6 +62,7 @@ class Site:
         self.mqtt_port = settings.mqtt_port
         self.broker = Broker(self.home, settings, self.authority)
         self.journal = root / "journal"
+        self.bridges: list[BridgeProcess] = []
 
     def device(self, *, will: tuple[str, bytes] | None = None) -> BrokerClient:
         return BrokerClient(
@@ -88,6 +89,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path / "home")
     made.broker.start([CHILLER])
     yield made
+    for bridge in made.bridges:
+        bridge.end(signal.SIGKILL)  # what a failed test has left behind
     made.broker.stop()
     forget(made.home)
 
@@ -112,6 +115,7 @@ class BridgeProcess:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        site.bridges.append(self)
         assert self._process.stdout is not None
         self._lines = self._process.stdout
         for line in self._lines:
@@ -123,6 +127,8 @@ class BridgeProcess:
         self._reader.start()
 
     def end(self, number: signal.Signals) -> int:
+        if self._process.returncode is not None:
+            return self._process.returncode
         os.kill(self._process.pid, number)
         status = self._process.wait(10)
         self._reader.join(5)
@@ -181,7 +187,7 @@ class BridgeThread:
         return [event for _, event in events]
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"it did not happen within {timeout_s} s"
