@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -72,7 +73,7 @@ def run(admin_url: str, figures: Figures) -> None:
         ways: list[tuple[str, Callable[[], Any]]] = [
             (
                 "handler",
-                lambda seed=number: _through_handler(url, handler, starts, EVENTS_PER_ROUND, seed),
+                partial(_through_handler, url, handler, starts, EVENTS_PER_ROUND, number),
             ),
             ("copy", lambda: _through_copy(url, everything, starts, readings)),
             (
