@@ -141,7 +141,9 @@ def test_a_foreign_host_name_is_refused(gateway: Client) -> None:
 
 
 def test_a_body_that_is_too_large_is_a_problem_document(gateway: Client) -> None:
-    status, headers, body = gateway.ask("/api/auth/login", "POST", b"x" * (MAX_BODY_BYTES + 1))
+    # Announced only: the gateway answers and hangs up before the last of it has been sent.
+    length = str(MAX_BODY_BYTES + 1)
+    status, headers, body = gateway.ask("/api/auth/login", "POST", Content_Length=length)
     assert status == json.loads(body)["status"] == 413
     assert headers["content-type"] == "application/problem+json"
 

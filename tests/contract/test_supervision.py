@@ -63,8 +63,10 @@ class Platform:
             for line in pipe:  # type: ignore[attr-defined]
                 self.lines.put(line.rstrip())
 
-    def await_line(self, wanted: str) -> str:
-        seen = []
+    def await_line(self, *wanted: str) -> str:
+        """Wait until each of these was printed, in any order; the line of the last one."""
+        missing = list(wanted)
+        seen: list[str] = []
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
@@ -73,10 +75,11 @@ class Platform:
                 assert self.process.poll() is None, seen
                 continue
             seen.append(line)
-            if wanted in line:
+            missing = [each for each in missing if each not in line]
+            if not missing:
                 self.ever |= set(self.pids())
                 return line
-        raise AssertionError(f"no {wanted!r} in {seen}")
+        raise AssertionError(f"no {missing!r} in {seen}")
 
     def pids(self) -> list[int]:
         found = [int(child["pid"]) for child in self.home.read_state().get("children", [])]
@@ -153,8 +156,7 @@ def test_what_is_killed_comes_back_and_a_stop_leaves_nothing(platform: Platform)
 
     os.kill(platform.pid_of("mosquitto.conf"), signal.SIGKILL)
     platform.await_line("mosquitto is gone: starting it again")
-    platform.await_line("mosquitto is back")
-    platform.await_line("connected to the broker")
+    platform.await_line("mosquitto is back", "connected to the broker")
 
     os.kill(platform.pid_of("postgresql.conf"), signal.SIGKILL)
     platform.await_line("PostgreSQL is gone: starting it again")

@@ -293,6 +293,7 @@ def message(ts: str, received_at: datetime, topic: str = TOPIC) -> Message:
         ("2290-01-01T00:00:00Z", datetime(2290, 1, 1, tzinfo=UTC), NOW),
         (stamp(-3600), NOW + timedelta(hours=1), NOW),
     ],
+    ids=["before-the-epoch", "past-the-keys-bits", "far-past-them", "an-hour-ahead"],
 )
 def test_no_clock_makes_a_key_of_another_point_or_time(
     platform: InMemoryPlatform, ts: str, received_at: datetime, now: datetime

@@ -43,9 +43,10 @@ class _ContextFilter(logging.Filter):
 
 
 def configure_logging(service: str, level: str = "INFO") -> None:
-    """Send the root logger's records to stdout as JSON lines. The first caller names the service:
+    """Send the root logger's records to stdout as JSON lines.
 
-    a process of the local platform says what it is before it loads a function.
+    Only the first call counts: a process of the local platform says what it is before it loads a
+    function, and keeps that name.
     """
     from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 

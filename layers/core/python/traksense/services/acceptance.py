@@ -18,9 +18,10 @@ import msgspec
 from traksense.contracts import topics
 from traksense.domain import units
 from traksense.domain.directory import Device
-from traksense.domain.messages import DeadLetter, Message, dead_letter
+from traksense.domain.messages import DeadLetter, Message
 from traksense.domain.readings import Decoded, Reading, Rejection, Value, from_microseconds
 from traksense.domain.reasons import Reason
+from traksense.services import refusals
 
 FUTURE_TOLERANCE: Final = timedelta(minutes=15)
 TS_BITS: Final = 53
@@ -240,12 +241,4 @@ class Acceptance:
         self, into: Accepted, message: Message, rejections: list[Rejection], device: Device | None
     ) -> None:
         """Keep a message as a dead letter."""
-        letter = dead_letter(
-            message,
-            rejections,
-            from_microseconds(message.received_at_us),
-            None if device is None else device.tenant_id,
-            None if device is None else device.device_id,
-        )
-        into.dead_letters.setdefault(letter.fingerprint, letter)
-        into.reasons.update(str(rejection.reason) for rejection in rejections)
+        refusals.keep(into.dead_letters, into.reasons, message, rejections, device)

@@ -18,9 +18,10 @@ from traksense.contracts.topics import Channel, DeviceTopic, PresenceTopic
 from traksense.domain import connectivity, device_messages
 from traksense.domain.directory import Device
 from traksense.domain.errors import RetryableError
-from traksense.domain.messages import DeadLetter, Message, dead_letter
+from traksense.domain.messages import DeadLetter, Message
 from traksense.domain.readings import Rejection, from_microseconds, to_microseconds
 from traksense.domain.reasons import Reason
+from traksense.services import refusals
 from traksense.services.acceptance import FUTURE_TOLERANCE
 from traksense.services.directory import Directory
 from traksense.services.ingest import DirectoryOutdated, RowsRefused
@@ -323,15 +324,7 @@ class DeviceEventsService:
     def _refuse(
         self, batch: EventBatch, message: Message, rejection: Rejection, device: Device | None
     ) -> None:
-        letter = dead_letter(
-            message,
-            [rejection],
-            from_microseconds(message.received_at_us),
-            None if device is None else device.tenant_id,
-            None if device is None else device.device_id,
-        )
-        batch.dead_letters.setdefault(letter.fingerprint, letter)
-        batch.reasons[str(rejection.reason)] += 1
+        refusals.keep(batch.dead_letters, batch.reasons, message, [rejection], device)
 
 
 _CHANNELS = {
