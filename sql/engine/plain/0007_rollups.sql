@@ -7,6 +7,10 @@
 -- Ingestion holds a shared lock from before it reads "sealed" to its commit, and "sealed" moves
 -- under the exclusive one: no reading falls between the two.
 
+CREATE FUNCTION public.storage_engine() RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog RETURN 'plain';
+COMMENT ON FUNCTION public.storage_engine() IS 'What keeps the readings here: plain or timescale.';
+
 DO $$
 DECLARE
     rollup text;
@@ -59,13 +63,11 @@ COMMENT ON TABLE public.rollup_dirty IS
     'relies on is never taken from under it, and none waits for a refresh.';
 
 -- What rollups are computed from, the one place that says so. addend is the value as a sum takes
--- it: two readings near the largest float would overflow and stop everybody's refresh. stored is
--- where a reading lies: its own instant, or midnight UTC of its day where a day is one row.
-CREATE VIEW public.rollup_source AS
+-- it: two readings near the largest float would overflow and stop everybody's refresh.
+CREATE VIEW public.rollup_rows AS
 SELECT m.point_sk, m.ts, m.v_num,
        CASE WHEN m.v_num BETWEEN -1e290 AND 1e290 THEN m.v_num
-            WHEN m.v_num > 0 THEN 1e290 ELSE -1e290 END AS addend,
-       m.ts AS stored
+            WHEN m.v_num > 0 THEN 1e290 ELSE -1e290 END AS addend
 FROM public.m_raw m
 WHERE m.v_num IS NOT NULL;
 
@@ -170,91 +172,6 @@ COMMENT ON FUNCTION public.seal_rollups(timestamptz, interval) IS
     'whether it came so far. The first one of all begins at the oldest day of readings. Commit at '
     'once after it.';
 
--- What the application sees. A LATERAL per point, so that a query touches only the rows of the
--- points it asks for; the bounds of a bucket pass the barrier because their operators are
--- leakproof, and prune the months.
-DO $$
-DECLARE
-    level text;
-    step text;
-BEGIN
-    FOR level, step IN VALUES ('1m', '1 minute'), ('5m', '5 minutes'), ('1h', '1 hour') LOOP
-        EXECUTE format($view$
-            CREATE VIEW public.ts_measure_%1$s_tenant WITH (security_barrier) AS
-            SELECT d.tenant_id, d.device_id, d.point_id, r.bucket, r.s / r.n AS avg, r.mn AS min,
-                   r.mx AS max, r.n AS count, r.s AS sum
-            FROM public.dim_point d
-            CROSS JOIN LATERAL (
-                SELECT m.bucket, m.s, m.mn, m.mx, m.n
-                FROM public.r_%1$s m
-                WHERE m.point_sk = d.point_sk AND m.bucket < (
-                    SELECT w.refreshed FROM public.rollup_state w WHERE w.level = %1$L)
-                UNION ALL
-                SELECT date_bin(%2$L, x.ts, '2000-01-01 00:00Z'), sum(x.addend),
-                       min(x.v_num), max(x.v_num), count(*)::integer
-                FROM public.rollup_source x
-                WHERE x.point_sk = d.point_sk AND x.ts >= (
-                    SELECT w.refreshed FROM public.rollup_state w WHERE w.level = %1$L)
-                  AND x.stored >= (SELECT date_bin('1 day', w.refreshed, '2000-01-01 00:00Z')
-                                   FROM public.rollup_state w WHERE w.level = %1$L)
-                GROUP BY 1
-            ) r
-            WHERE d.tenant_id = public.current_tenant_id() AND d.type = 'num'
-        $view$, level, step);
-    END LOOP;
-END
-$$;
-
--- A month of the tenant's calendar, from hours; from five minutes where a zone's offset puts the
--- month's ends between two hours. Only the months that a query's bounds leave are computed.
-CREATE VIEW public.ts_consumption_monthly_tenant WITH (security_barrier) AS
-SELECT d.tenant_id, d.device_id, d.point_id, m.starts::date AS month, m.bucket,
-       r.sum, r.sum / r.count AS mean, r.count
-FROM public.dim_point d
-JOIN public.tenants t ON t.id = d.tenant_id
-CROSS JOIN LATERAL (
-    SELECT w.refreshed AS at,
-           least((SELECT min(h.bucket) FROM public.r_1h h WHERE h.point_sk = d.point_sk),
-                 CASE WHEN w.refreshed > '-infinity' THEN w.refreshed
-                      ELSE now() - interval '400 days' END) AS first
-    FROM public.rollup_state w
-    WHERE w.level = '1h'
-) edge
-CROSS JOIN LATERAL (
-    SELECT g.starts, g.starts AT TIME ZONE t.time_zone AS bucket,
-           (g.starts + interval '1 month') AT TIME ZONE t.time_zone AS ends
-    FROM generate_series(date_trunc('month', edge.first AT TIME ZONE t.time_zone),
-                         (now() + interval '1 day') AT TIME ZONE t.time_zone,
-                         interval '1 month') AS g(starts)
-) m
-CROSS JOIN LATERAL (
-    SELECT date_bin('1 hour', m.bucket, '2000-01-01 00:00Z') = m.bucket
-           AND date_bin('1 hour', m.ends, '2000-01-01 00:00Z') = m.ends AS ends_with_hours
-) c
-CROSS JOIN LATERAL (
-    SELECT sum(u.s) AS sum, sum(u.n) AS count
-    FROM (
-        SELECT h.s, h.n FROM public.r_1h h
-        WHERE c.ends_with_hours AND h.point_sk = d.point_sk
-          AND h.bucket >= m.bucket AND h.bucket < least(m.ends, edge.at)
-        UNION ALL
-        SELECT f.s, f.n FROM public.r_5m f
-        WHERE NOT c.ends_with_hours AND f.point_sk = d.point_sk
-          AND f.bucket >= m.bucket AND f.bucket < least(m.ends, edge.at)
-        UNION ALL
-        SELECT x.addend, 1 FROM public.rollup_source x
-        WHERE x.point_sk = d.point_sk
-          AND x.ts >= greatest(m.bucket, edge.at) AND x.ts < m.ends
-          AND x.stored >= date_bin('1 day', greatest(m.bucket, edge.at), '2000-01-01 00:00Z')
-          AND x.stored < m.ends
-    ) u
-    HAVING count(*) > 0
-) r
-WHERE d.tenant_id = public.current_tenant_id() AND d.type = 'num';
-
-GRANT SELECT ON public.ts_measure_1m_tenant, public.ts_measure_5m_tenant,
-    public.ts_measure_1h_tenant, public.ts_consumption_monthly_tenant
-    TO traksense_app, traksense_readonly, traksense_ops;
 -- How far the rollups are is no tenant's secret; whose minutes are late would be.
 GRANT SELECT ON public.rollup_state TO traksense_ops;
 GRANT INSERT ON public.rollup_dirty TO traksense_ingest;
