@@ -122,6 +122,7 @@ def test_without_a_sink_metrics_are_forgotten(capsys: pytest.CaptureFixture[str]
 def root_logger() -> Iterator[logging.Logger]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    root.handlers.clear()  # another test may have configured this process
     yield root
     root.handlers[:] = handlers
     root.setLevel(level)
