@@ -6,7 +6,8 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import imports, ingest, latency, startup
+from bench import imports, ingest, latency, startup, storage
+from bench.bars import print_bars
 from bench.results import Figures
 from bench.servers import embedded_postgres
 
@@ -18,6 +19,8 @@ def _ingest(figures: Figures) -> None:
 
 BENCHMARKS: dict[str, Callable[[Figures], None]] = {
     "ingest": _ingest,
+    "storage": storage.run,
+    "storage_timescale": storage.run_on_timescale,
     "latency": latency.run,
     "imports": imports.run,
     "startup": startup.run,
@@ -36,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{name}", flush=True)
         BENCHMARKS[name](figures)
         figures.print()
+        print_bars(figures)
         if not options.no_write:
             figures.write()
     return 0

@@ -24,8 +24,7 @@ from bench import fleet
 from bench.results import Figures
 from traksense.db import binary
 from traksense.db.migrate import migrate
-from traksense.domain.readings import to_microseconds
-from traksense.services.acceptance import TS_BITS
+from traksense.domain.readings import TS_BITS, to_microseconds
 
 MESSAGES: Final = 5_000
 ROUNDS: Final = 7
@@ -135,7 +134,7 @@ def _through_handler(
 
 def _count(url: str) -> int:
     with psycopg.connect(url) as connection:
-        row = connection.execute("SELECT count(*) FROM public.m_raw").fetchone()
+        row = connection.execute("SELECT count(*) FROM public.raw_readings").fetchone()
     assert row is not None
     return int(row[0])
 

@@ -16,10 +16,18 @@ class Figures:
     """Named figures; each is the median of its runs, and all runs are kept beside it."""
 
     by_name: dict[str, tuple[str, list[float]]] = field(default_factory=dict)
+    prefix: str = ""
+    """Stands before every name that is added."""
+    size: str | None = None
+    """Of what was measured, where there is more than one."""
 
     def add(self, name: str, value: float, unit: str) -> None:
         """Add one run of a figure."""
-        self.by_name.setdefault(name, (unit, []))[1].append(value)
+        self.by_name.setdefault(self.prefix + name, (unit, []))[1].append(value)
+
+    def of(self, name: str) -> float | None:
+        """A figure that was added under this name; None: it was not."""
+        return self.median(self.prefix + name) if self.prefix + name in self.by_name else None
 
     def median(self, name: str) -> float:
         """The figure itself."""
@@ -41,6 +49,8 @@ class Figures:
                 "unit": unit,
                 "runs": [_rounded(run) for run in runs],
             }
+            if self.size is not None:
+                known[name]["size"] = self.size
         text = json.dumps(dict(sorted(known.items())), indent=2)
         path.write_text(text + "\n", "utf-8")
 

@@ -21,6 +21,9 @@ STAGE: Final = "busy"
 ENDPOINTS: Final = "{endpoints}"
 """Stands in a child's arguments for the path of endpoints.json."""
 
+FROM_OUTSIDE: Final = ("TRAKSENSE_PREPARE", *functions.RETENTION_ENVIRONMENT)
+"""What a person may set for the functions."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChildPlan:
@@ -117,11 +120,7 @@ def environment(plan: ChildPlan, facts: RunFacts, inherited: Mapping[str, str]) 
         for name, value in inherited.items()
         if not name.startswith(("AWS_", "PG", "TRAKSENSE_")) and name != "DATABASE_URL"
     }
-    told |= {
-        name: inherited[name]
-        for name in ("TRAKSENSE_RAW_RETENTION_DAYS", "TRAKSENSE_PREPARE")
-        if name in inherited
-    }
+    told |= {name: inherited[name] for name in FROM_OUTSIDE if name in inherited}
     told |= {
         "TRAKSENSE_HOME": str(facts.home),
         "TRAKSENSE_STAGE": STAGE,

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from traksense.domain.errors import ConfigurationError
+from traksense.settings import RetentionSettings
+
 from .errors import StartupError
 
 DEFAULT_HOME: Final = ".local"
@@ -41,6 +44,7 @@ class LocalSettings:
 
         An empty variable counts as one that is not set.
         """
+        _check_retention(environ)
         http_port = _port(environ, "TRAKSENSE_HTTP_PORT", DEFAULT_HTTP_PORT)
         mqtt_port = _port(environ, "TRAKSENSE_MQTT_PORT", DEFAULT_MQTT_PORT)
         if http_port == mqtt_port:
@@ -66,6 +70,14 @@ def _port(environ: Mapping[str, str], name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 65535:
         raise StartupError(f"{name} is {text!r}: give a port number from 1 to 65535")
     return int(text)
+
+
+def _check_retention(environ: Mapping[str, str]) -> None:
+    """What the functions are told is refused here, before anything starts."""
+    try:
+        RetentionSettings.from_environment(environ)
+    except ConfigurationError as error:
+        raise StartupError(str(error)) from error
 
 
 def _demo(environ: Mapping[str, str]) -> str:

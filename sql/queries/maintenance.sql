@@ -22,3 +22,8 @@ RETURNING s.device_id;
 -- Day partitions from the oldest day that a reading may have to some days ahead; how many were
 -- made.
 SELECT public.ensure_raw_partitions(%(first)s::date, %(last)s::date);
+
+-- name: server
+-- Who answers: the server's version, the database, and the bytes of all of it.
+SELECT pg_catalog.current_setting('server_version'), pg_catalog.current_database(),
+       pg_catalog.pg_database_size(pg_catalog.current_database());

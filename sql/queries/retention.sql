@@ -21,7 +21,8 @@ SELECT public.begin_rewrite(%(before)s);
 SELECT public.rewrite_slice(%(partition)s, %(pages)s);
 
 -- name: finish_rewrite
--- Puts the copy in its place; false: it was changed meanwhile, the copy is thrown away.
+-- Puts the copy in its place; false: it was changed meanwhile, the copy is thrown away; NULL: not
+-- yet, because of transactions that began before the copy was whole.
 SELECT public.finish_rewrite(%(partition)s);
 
 -- name: last_purges

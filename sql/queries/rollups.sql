@@ -1,24 +1,41 @@
 -- The refresh of the rollups, and what is told of it. Run by traksense_owner.
 
 -- name: only_refresh
--- Whether this transaction is the only one that refreshes or seals, until it ends.
+-- Whether this transaction is the only one that refreshes or seals, until it ends; and settings
+-- for it. Room for its groups, so that those of a slice need no file. No compiling, which takes
+-- longer than what it compiles, and no parallel workers: ingestion needs the processors. No wait
+-- for the disk while locks are held: what a crash takes it takes whole, and the next run does it
+-- again.
 SELECT pg_catalog.pg_try_advisory_xact_lock(
-    pg_catalog.hashtextextended('traksense.rollups refresh', 0));
+           pg_catalog.hashtextextended('traksense.rollups refresh', 0)),
+       pg_catalog.set_config('work_mem', '64MB', true),
+       pg_catalog.set_config('jit', 'off', true),
+       pg_catalog.set_config('max_parallel_workers_per_gather', '0', true),
+       pg_catalog.set_config('synchronous_commit', 'off', true);
 
 -- name: seal
 -- Closes the minutes that are over; false: there are more of them than this may close at once.
 -- The transaction has to end at once: ingestion waits for it.
 SELECT public.seal_rollups(%(wall_clock)s, %(most)s);
 
--- name: more_memory
--- Room for this transaction's groups, so that those of a slice need no file.
-SELECT pg_catalog.set_config('work_mem', '64MB', true);
+-- name: summarize_pages
+-- Lets this refresh and later ones pass over pages that hold other instants only.
+SELECT public.summarize_pages(%(summary)s::regclass, %(first)s, %(end)s);
+
+-- name: by_pages
+-- off: the next statements find their rows by the summary of the pages and group them by hash,
+-- whatever the planner thinks of a day that began minutes ago. on: as it likes.
+SELECT pg_catalog.set_config('enable_seqscan', %(other_ways)s, true),
+       pg_catalog.set_config('enable_indexscan', %(other_ways)s, true),
+       pg_catalog.set_config('enable_sort', %(other_ways)s, true);
 
 -- name: work
 -- What a refresh has to do: for each level what is refreshed and up to where it is to be, at
--- most so far at once; and whether that leaves something sealed to the next.
+-- most so far at once; whether that leaves something sealed to the next; and whether all of it
+-- lies in rows, as it does unless a state was set back by hand.
 WITH reach AS (
-    SELECT least(s.sealed, s.refreshed + %(most)s::interval) AS at, s.sealed, s.pass
+    SELECT s.refreshed AS begun, least(s.sealed, s.refreshed + %(most)s::interval) AS at,
+           s.sealed, s.pass
     FROM public.rollup_state s
     WHERE s.level = '1m' AND s.refreshed > '-infinity'
 ), steps (level, step) AS (
@@ -26,19 +43,26 @@ WITH reach AS (
 )
 SELECT s.level, s.refreshed,
        greatest(s.refreshed, date_bin(t.step, reach.at, '2000-01-01 00:00Z')), reach.pass,
-       reach.at < reach.sealed
+       reach.at < reach.sealed,
+       NOT EXISTS (SELECT FROM public.closed_days k
+                   WHERE k.day >= (reach.begun AT TIME ZONE 'UTC')::date)
 FROM public.rollup_state s
 JOIN steps t USING (level)
-CROSS JOIN reach;
+CROSS JOIN reach
+ORDER BY t.step;
 
--- name: first_mark_left
--- The first mark that a refresh leaves to the next: of those of the passes that are over, the
--- one after so many.
-SELECT d.pass, d.point_sk, d.bucket
-FROM public.rollup_dirty d
-WHERE d.pass < %(pass)s
-ORDER BY d.pass, d.point_sk, d.bucket
-OFFSET %(most)s LIMIT 1;
+-- name: marks_to_do
+-- Whether there are marks of the passes that are over; and the first that is left to the next
+-- refresh, the one after so many of them, NULL where there are no more.
+SELECT EXISTS (SELECT FROM public.rollup_dirty d WHERE d.pass < %(pass)s), m.*
+FROM (VALUES (true)) AS t
+LEFT JOIN LATERAL (
+    SELECT d.pass, d.point_sk, d.bucket
+    FROM public.rollup_dirty d
+    WHERE d.pass < %(pass)s
+    ORDER BY d.pass, d.point_sk, d.bucket
+    OFFSET %(most)s LIMIT 1
+) m ON true;
 
 -- name: ensure_partitions
 -- Month partitions of every level between two UTC days; how many were made.
@@ -54,63 +78,79 @@ SELECT public.ensure_rollup_partitions(
 FROM public.rollup_state s
 WHERE s.level = '1m' AND s.refreshed > '-infinity';
 
--- name: minutes_by_point
--- Minutes of a short span, point by point along the key: a span of minutes is a small part of
--- its day's partition, and nothing orders that by time.
+-- name: one_minute
+-- The minute that has just been sealed: a bucket a point, with nothing to group by but that.
+WITH b AS MATERIALIZED (
+    SELECT x.point_sk, sum(x.addend) AS s, min(x.v_num) AS mn, max(x.v_num) AS mx,
+           count(*)::integer AS n
+    FROM public.rollup_rows x
+    WHERE x.ts >= %(first)s AND x.ts < %(end)s
+    GROUP BY x.point_sk
+)
 INSERT INTO public.r_1m AS r (bucket, s, mn, mx, point_sk, n)
-SELECT b.bucket, b.s, b.mn, b.mx, d.point_sk, b.n
-FROM public.dim_point d
-CROSS JOIN LATERAL (
-    SELECT date_bin('1 minute', x.ts, '2000-01-01 00:00Z') AS bucket, sum(x.addend) AS s,
-           min(x.v_num) AS mn, max(x.v_num) AS mx, count(*)::integer AS n
-    FROM public.rollup_source x
-    WHERE x.point_sk = d.point_sk AND x.ts >= %(first)s AND x.ts < %(end)s
-      AND x.stored >= date_bin('1 day', %(first)s, '2000-01-01 00:00Z') AND x.stored < %(end)s
-    GROUP BY 1
-) b
-WHERE d.type = 'num'
+SELECT %(first)s, b.s, b.mn, b.mx, b.point_sk, b.n
+FROM b
+ORDER BY b.point_sk
 
--- name: minutes_at_once
--- Minutes of a long span, in one pass over it.
+-- name: minutes
+-- All minutes of a span.
+WITH b AS MATERIALIZED (
+    SELECT x.point_sk, date_bin('1 minute', x.ts, '2000-01-01 00:00Z') AS bucket,
+           sum(x.addend) AS s, min(x.v_num) AS mn, max(x.v_num) AS mx, count(*)::integer AS n
+    FROM public.rollup_rows x
+    WHERE x.ts >= %(first)s AND x.ts < %(end)s
+    GROUP BY x.point_sk, 2
+)
 INSERT INTO public.r_1m AS r (bucket, s, mn, mx, point_sk, n)
-SELECT date_bin('1 minute', x.ts, '2000-01-01 00:00Z') AS bucket, sum(x.addend),
-       min(x.v_num), max(x.v_num), x.point_sk, count(*)::integer
-FROM public.rollup_source x
-WHERE x.ts >= %(first)s AND x.ts < %(end)s
-  AND x.stored >= date_bin('1 day', %(first)s, '2000-01-01 00:00Z') AND x.stored < %(end)s
-GROUP BY x.point_sk, 1
-ORDER BY x.point_sk, 1
+SELECT b.bucket, b.s, b.mn, b.mx, b.point_sk, b.n
+FROM b
+ORDER BY b.point_sk, b.bucket
+
+-- name: minutes_of_closed_days
+-- The same of a span of which a part lies in segments.
+WITH b AS MATERIALIZED (
+    SELECT x.point_sk, date_bin('1 minute', x.ts, '2000-01-01 00:00Z') AS bucket,
+           sum(x.addend) AS s, min(x.v_num) AS mn, max(x.v_num) AS mx, count(*)::integer AS n
+    FROM public.rollup_source x
+    WHERE x.ts >= %(first)s AND x.ts < %(end)s
+      AND x.stored >= date_bin('1 day', %(first)s, '2000-01-01 00:00Z') AND x.stored < %(end)s
+    GROUP BY x.point_sk, 2
+)
+INSERT INTO public.r_1m AS r (bucket, s, mn, mx, point_sk, n)
+SELECT b.bucket, b.s, b.mn, b.mx, b.point_sk, b.n
+FROM b
+ORDER BY b.point_sk, b.bucket
 
 -- name: five_minutes
 -- Five minutes from minutes, of the buckets that are over.
-INSERT INTO public.r_5m AS r (bucket, s, mn, mx, point_sk, n)
-SELECT b.bucket, b.s, b.mn, b.mx, d.point_sk, b.n
-FROM public.dim_point d
-CROSS JOIN LATERAL (
-    SELECT date_bin('5 minutes', x.bucket, '2000-01-01 00:00Z') AS bucket, sum(x.s) AS s,
-           min(x.mn) AS mn, max(x.mx) AS mx, sum(x.n)::integer AS n
+WITH b AS MATERIALIZED (
+    SELECT x.point_sk, date_bin('5 minutes', x.bucket, '2000-01-01 00:00Z') AS bucket,
+           sum(x.s) AS s, min(x.mn) AS mn, max(x.mx) AS mx, sum(x.n)::integer AS n
     FROM public.r_1m x
-    WHERE x.point_sk = d.point_sk AND x.bucket >= %(first)s AND x.bucket < %(end)s
-    GROUP BY 1
-) b
-WHERE d.type = 'num'
+    WHERE x.bucket >= %(first)s AND x.bucket < %(end)s
+    GROUP BY x.point_sk, 2
+)
+INSERT INTO public.r_5m AS r (bucket, s, mn, mx, point_sk, n)
+SELECT b.bucket, b.s, b.mn, b.mx, b.point_sk, b.n
+FROM b
+ORDER BY b.point_sk, b.bucket
 
 -- name: hours
 -- Hours from five minutes, of the buckets that are over.
-INSERT INTO public.r_1h AS r (bucket, s, mn, mx, point_sk, n)
-SELECT b.bucket, b.s, b.mn, b.mx, d.point_sk, b.n
-FROM public.dim_point d
-CROSS JOIN LATERAL (
-    SELECT date_bin('1 hour', x.bucket, '2000-01-01 00:00Z') AS bucket, sum(x.s) AS s,
-           min(x.mn) AS mn, max(x.mx) AS mx, sum(x.n)::integer AS n
+WITH b AS MATERIALIZED (
+    SELECT x.point_sk, date_bin('1 hour', x.bucket, '2000-01-01 00:00Z') AS bucket,
+           sum(x.s) AS s, min(x.mn) AS mn, max(x.mx) AS mx, sum(x.n)::integer AS n
     FROM public.r_5m x
-    WHERE x.point_sk = d.point_sk AND x.bucket >= %(first)s AND x.bucket < %(end)s
-    GROUP BY 1
-) b
-WHERE d.type = 'num'
+    WHERE x.bucket >= %(first)s AND x.bucket < %(end)s
+    GROUP BY x.point_sk, 2
+)
+INSERT INTO public.r_1h AS r (bucket, s, mn, mx, point_sk, n)
+SELECT b.bucket, b.s, b.mn, b.mx, b.point_sk, b.n
+FROM b
+ORDER BY b.point_sk, b.bucket
 
 -- name: keep_fuller
--- Ends the four statements above where buckets are there already. Readings are only ever added,
+-- Ends the statements above where buckets are there already. Readings are only ever added,
 -- so a bucket computed anew holds as many or more; one with less is of readings that retention
 -- has taken meanwhile, and what there is stays.
 ON CONFLICT (point_sk, bucket) DO UPDATE
@@ -196,10 +236,12 @@ DELETE FROM public.rollup_dirty d
 WHERE (d.pass, d.point_sk, d.bucket) < (%(pass)s, %(point_sk)s, %(mark)s);
 
 -- name: refreshed
--- A level is complete up to here.
-UPDATE public.rollup_state
-SET refreshed = %(refreshed)s, ran_at = now(), took_ms = %(took_ms)s, buckets = %(buckets)s
-WHERE level = %(level)s;
+-- Levels are complete up to here.
+UPDATE public.rollup_state s
+SET refreshed = r.refreshed, ran_at = now(), took_ms = r.took_ms, buckets = r.buckets
+FROM unnest(%(levels)s::text[], %(refreshed)s::timestamptz[], %(took_ms)s::integer[],
+            %(buckets)s::bigint[]) AS r (level, refreshed, took_ms, buckets)
+WHERE s.level = r.level;
 
 -- name: progress
 -- How far each level is; NULL: never refreshed.

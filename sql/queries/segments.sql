@@ -21,7 +21,7 @@ SELECT public.build_slice(%(day)s::date, %(rows)s);
 SELECT public.catch_up(%(day)s::date, %(points)s);
 
 -- name: finish_closing
--- Segments in the place of rows; false: somebody else was quicker.
+-- Segments in the place of rows; false: not yet, or somebody else was quicker.
 SELECT public.finish_closing(%(day)s::date);
 
 -- name: late_days

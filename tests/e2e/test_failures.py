@@ -66,7 +66,7 @@ def stored(url: str) -> tuple[int, int, float]:
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "SELECT count(*), count(DISTINCT (point_sk, ts)), coalesce(sum(v_num::numeric), 0)"
-            " FROM public.m_raw"
+            " FROM public.raw_readings"
         ).fetchone()
     assert row is not None
     return row[0], row[1], float(row[2])

@@ -57,7 +57,7 @@ def device_id(api: httpx.Client, name: str) -> str:
 
 def count(platform: RunningPlatform, point: str) -> int:
     rows = platform.query(
-        "SELECT count(*) FROM m_raw JOIN dim_point d USING (point_sk)"
+        "SELECT count(*) FROM raw_readings JOIN dim_point d USING (point_sk)"
         " JOIN points p ON p.id = d.point_id JOIN tenants t ON t.id = p.tenant_id"
         " WHERE t.slug = 'globex' AND p.name = %s",
         point,

@@ -276,7 +276,7 @@ def test_telemetry_ends_as_readings_or_reasons_and_stops_nobody(
     records: list[dict[str, Any]],
 ) -> None:
     platform = fakes.platform()
-    acceptance = Acceptance(vendors.decode, timedelta(days=14))
+    acceptance = Acceptance(vendors.decode, timedelta(days=14), vendors.snapshot)
     messages = sqs.messages({"Records": records})
     each = judge(acceptance, Directory(platform), messages)
     service = IngestService(
@@ -291,6 +291,27 @@ def test_telemetry_ends_as_readings_or_reasons_and_stops_nobody(
     }
     assert set(platform.letters) == {key for one in each for key in one.dead_letters}
     assert result.stored == len(platform.readings)
+
+
+@settings(max_examples=400, deadline=None)
+@given(sqs_records())
+def test_a_message_taken_whole_comes_to_what_its_points_come_to_one_by_one(
+    records: list[dict[str, Any]],
+) -> None:
+    directory = Directory(fakes.platform())
+    messages = sqs.messages({"Records": [*records, *records[:1]]})
+    directory.refresh(message.topic for message in messages)
+    whole, one_by_one = Accepted(), Accepted()
+    ways = [
+        (whole, Acceptance(vendors.decode, timedelta(days=14), vendors.snapshot)),
+        (one_by_one, Acceptance(vendors.decode, timedelta(days=14))),
+    ]
+    for message in messages:
+        for accepted, acceptance in ways:
+            acceptance.take(accepted, message, directory.find(message.topic), NOW_US)
+        assert whole == one_by_one
+    assert list(whole.rows) == list(one_by_one.rows)
+    assert [*map(type, whole.rows.values())] == [*map(type, one_by_one.rows.values())]
 
 
 @settings(max_examples=300, deadline=None)

@@ -25,6 +25,8 @@ from traksense.domain.readings import Value, from_microseconds, to_microseconds
 DAY_US = 86_400_000_000
 MIDNIGHT = datetime(2026, 1, 5, tzinfo=UTC)
 
+pytestmark = pytest.mark.engine("plain")
+
 ODD_NUMBERS = [
     0.0, -0.0, 0.1, -0.1, 7.35, 1e-7, 0.1 + 0.2, 1 / 3, 123456.78, 2.0**53, 2.0**53 + 2, 1e16,
     1e300, -1e300, 5e-324, 2.2250738585072014e-308, 9007199254740993.0, 4503599627370495.5,

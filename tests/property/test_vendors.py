@@ -12,9 +12,16 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from traksense.domain.readings import MAX_TEXT_CHARS, Decoded, Reading, to_microseconds
+from traksense.domain.readings import (
+    MAX_TEXT_CHARS,
+    POINT_TYPES,
+    PYTHON_TYPES,
+    Decoded,
+    Reading,
+    to_microseconds,
+)
 from traksense.domain.reasons import Reason
-from traksense.vendors import ADAPTERS, decode, fields, normalised
+from traksense.vendors import ADAPTERS, decode, fields, normalised, snapshot
 
 RECEIVED_AT_US = 1_767_323_045_678_901
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "vendors"
@@ -171,6 +178,30 @@ def test_the_fast_and_the_careful_way_agree(payload: bytes) -> None:
     if whole is not None:
         assert whole == normalised.decode_document(fields.parse(payload))
         assert whole.rejections == []
+
+
+@settings(max_examples=500, deadline=None)
+@given(payload=st.one_of(altered(), damaged()), adapter=adapters)
+def test_a_snapshot_says_what_decoding_says(payload: bytes, adapter: str | None) -> None:
+    plain = snapshot(payload)
+    if plain is None:
+        return
+    decoded = decode(payload, adapter, RECEIVED_AT_US)
+    assert decoded.meta == plain.meta
+    typed = [
+        Reading(
+            each.point,
+            plain.ts_us,
+            POINT_TYPES[each.declared],
+            each.value,
+            (each.unit or None) if POINT_TYPES[each.declared] == "num" else None,
+        )
+        for each in plain.points
+        if type(each.value) is PYTHON_TYPES[POINT_TYPES[each.declared]]
+    ]
+    assert decoded.readings == typed
+    assert {fault.reason for fault in decoded.rejections} <= {Reason.WRONG_TYPE}
+    assert len(decoded.rejections) == len(plain.points) - len(typed)
 
 
 instants = st.datetimes(

@@ -52,6 +52,7 @@ def fill(world: World, point: str) -> None:
         connection.execute("ANALYZE")
 
 
+@pytest.mark.engine("plain")
 def test_a_series_opens_only_the_days_that_it_asks_for_and_searches_them_by_key(
     world: World,
 ) -> None:

@@ -111,6 +111,20 @@ def test_the_narrow_copy_keeps_every_number(connection: psycopg.Connection[Any])
     assert read(connection) == expected(rows, {})  # type: ignore[arg-type]
 
 
+def test_copy_loses_nothing_between_its_chunks(connection: psycopg.Connection[Any]) -> None:
+    count = 2 * binary.CHUNK_ROWS + 1
+    rows: dict[int, Value] = {n << TS_BITS | n: float(n) for n in range(1, count + 1)}
+    chunks = list(binary.number_chunks(sorted(rows), rows))
+    assert len(chunks) == 2 + 3, "a header, three chunks, a trailer"
+    copy(connection, "ts, v_num, point_sk", b"".join(chunks))
+    assert read(connection) == expected(rows, {})
+    rows[1 << TS_BITS | 1], rows[count << TS_BITS | count] = "text", True
+    meta = {2 << TS_BITS | 2: b'{"fw": "\xc3\xa9 \xc3\xa7", "n": 1.5}'}
+    columns = "ts, v_num, point_sk, v_bool, v_text, meta"
+    copy(connection, columns, b"".join(binary.reading_chunks(sorted(rows), rows, meta)))
+    assert read(connection) == expected(rows, meta)
+
+
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

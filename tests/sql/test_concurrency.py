@@ -191,6 +191,7 @@ def test_the_offline_sweep_waits_for_nobody_and_passes_over_who_is_speaking(
     assert (row[0], swept) == (1, row[1] - 1)
 
 
+@pytest.mark.engine("plain")
 def test_partitions_made_by_many_at_once_are_made_once(database_url: str) -> None:
     first, days = date(2025, 3, 1), 20
     made: list[int] = []
@@ -209,6 +210,7 @@ def test_partitions_made_by_many_at_once_are_made_once(database_url: str) -> Non
     assert sorted(made) == [0, 0, 0, days]
 
 
+@pytest.mark.engine("plain")
 def test_two_services_that_lack_the_same_day_both_store_their_readings(
     database_url: str, seeded: Seeded
 ) -> None:

@@ -228,6 +228,7 @@ def test_a_silent_device_is_swept_offline_and_its_late_message_brings_it_back(
     assert online(database_url, seeded, "acme_chiller-1")
 
 
+@pytest.mark.engine("plain")
 def test_partitions_are_made_ahead_and_only_where_missing(
     database_url: str, database: Database
 ) -> None:

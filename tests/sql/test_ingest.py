@@ -338,6 +338,7 @@ def test_a_device_removed_after_it_was_cached_stores_nothing(
     assert (result.stored, result.reasons, result.failed) == (1, {"unknown_device": 1}, [])
 
 
+@pytest.mark.engine("plain")
 def test_a_day_without_a_partition_gets_one(
     database_url: str, ingest: IngestService, seeded: Seeded
 ) -> None:

@@ -1,176 +1,199 @@
-"""Every relation of the catalogue, tried as every role: nobody reads another tenant's rows.
+"""Every relation, function and sequence of the catalogue, tried as every role: nobody reads or
+changes another tenant's rows.
 
-The relations come from the catalogue, so that a new table without protection fails here without
-anyone thinking of it.
+They come from the catalogue (``tests.support.isolation``), so that what is new and unprotected
+fails here without anyone thinking of it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from functions import sqs
 from tests.sql.conftest import ingest_service
 from tests.support import database as db
-from tests.support import fleet, rollups
+from tests.support import fleet, isolation, rollups
 from tests.support.fleet import Seeded, channel, event, record, telem
 from traksense.contracts.topics import Channel
+from traksense.db import queries
 from traksense.db.connection import Database
 from traksense.db.directory import SqlDirectoryLoader
+from traksense.db.engine import StorageEngine
 from traksense.db.event_store import SqlEventStore
+from traksense.db.segments import SqlSegmentStore
+from traksense.db.timescale.compression import TimescaleCompressionStore
+from traksense.services.compression import Compression
 from traksense.services.device_events import DeviceEventsService
 from traksense.services.directory import Directory
+from traksense.services.segments import Segments
 
-TENANT_ROLES = ("traksense_app", "traksense_readonly")
-NAME_MAP = {"ingest_devices", "ingest_points"}
-"""What traksense_ingest may read of all tenants: names, never values."""
+TENANTS = ("acme", "globex")
+NOW = datetime.now(UTC)
+
+
+def readings(ago: timedelta, **points: float | str) -> list[dict[str, Any]]:
+    """A message of each tenant."""
+    payload = fleet.normalised((NOW - ago).isoformat(), **points)
+    return [record(telem(tenant, "chiller-1"), payload) for tenant in TENANTS]
+
+
+def fill(url: str, engine: StorageEngine) -> Seeded:
+    """A row of both tenants in everything: rows, segments or columns, late ones beside them."""
+    seeded = fleet.seed(url)
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE device_templates SET keep_raw = true")
+    service = ingest_service(url)
+    records = readings(timedelta(0), temp=1.0, mode="COOL")
+    records += [record(telem(tenant, "chiller-1"), tenant.encode()) for tenant in TENANTS]
+    for hours in (3, 5 * 24, 80 * 24):  # 80 days: refused, a dead letter
+        records += readings(timedelta(hours=hours), temp=2.0)
+    assert service.ingest(sqs.messages(event(*records))).stored == 8
+    database = Database(url)
+    assert rollups.refresh(database).complete
+    close_days(database, engine)
+    late = readings(timedelta(hours=5 * 24, minutes=1), temp=3.0)
+    assert service.ingest(sqs.messages(event(*late))).stored == 2
+    service.close()
+    take_events(database)
+    database.close()
+    with psycopg.connect(url) as connection:  # templates that are one tenant's own
+        for slug, tenant_id in seeded.tenants.items():
+            connection.execute(
+                "WITH t AS (INSERT INTO public.device_templates (tenant_id, code, version,"
+                " name) VALUES (%s, %s, 1, 'Own') RETURNING id) INSERT INTO"
+                " public.point_templates (tenant_id, device_template_id, position, name,"
+                " type) SELECT %s, id, 0, 'own', 'num' FROM t",
+                (tenant_id, f"own-{slug}", tenant_id),
+            )
+    return seeded
+
+
+def close_days(database: Database, engine: StorageEngine) -> None:
+    if engine == "timescale":
+        # Later than it is, so that chunks of rollups are over, too.
+        later = Compression(
+            TimescaleCompressionStore(database), now=lambda: NOW + timedelta(days=120)
+        )
+        assert later.close().compressed >= 5
+    else:
+        assert Segments(SqlSegmentStore(database)).close().closed > 0
+
+
+def take_events(database: Database) -> None:
+    events = DeviceEventsService(Directory(SqlDirectoryLoader(database)), SqlEventStore(database))
+    ts = NOW.isoformat()
+    alarm = {"schema": "v1", "code": "E1", "severity": "low", "active": True, "ts": ts}
+    boot = {"schema": "v1", "event_type": "boot", "ts": ts}
+    for tenant in TENANTS:
+        events.take(
+            sqs.messages(
+                event(
+                    record(channel(tenant, "chiller-1", Channel.ALARM), alarm),
+                    record(channel(tenant, "chiller-1", Channel.EVENT), boot),
+                )
+            )
+        )
 
 
 @pytest.fixture(scope="module")
-def filled(admin_url: str) -> Iterator[tuple[str, Seeded]]:
+def filled(admin_url: str, engine: StorageEngine) -> Iterator[tuple[str, Seeded]]:
     """A database in which both tenants have a row of everything."""
     with db.fresh_database(admin_url) as url:
-        seeded = fleet.seed(url)
-        ts = datetime.now(UTC).isoformat()
-        records = []
-        for tenant in ("acme", "globex"):
-            payload = fleet.normalised(ts, temp=1.0, mode="COOL")
-            records.append(record(telem(tenant, "chiller-1"), payload))
-            records.append(record(telem(tenant, "chiller-1"), b"garbage of " + tenant.encode()))
-        for tenant in ("acme", "globex"):  # one that rollups are made of
-            past = (datetime.now(UTC) - timedelta(hours=3)).isoformat()
-            records.append(record(telem(tenant, "chiller-1"), fleet.normalised(past, temp=2.0)))
-        service = ingest_service(url)
-        assert service.ingest(sqs.messages(event(*records))).stored == 6
-        database = Database(url)
-        assert rollups.refresh(database).buckets == 6
-        late = [
-            record(telem(tenant, "chiller-1"), fleet.normalised(past, pressure=2.0))
-            for tenant in ("acme", "globex")
-        ]
-        assert service.ingest(sqs.messages(event(*late))).stored == 2
-        service.close()
-        events = DeviceEventsService(
-            Directory(SqlDirectoryLoader(database)), SqlEventStore(database)
-        )
-        alarm = {"schema": "v1", "code": "E1", "severity": "low", "active": True, "ts": ts}
-        boot = {"schema": "v1", "event_type": "boot", "ts": ts}
-        for tenant in ("acme", "globex"):
-            events.take(
-                sqs.messages(
-                    event(
-                        record(channel(tenant, "chiller-1", Channel.ALARM), alarm),
-                        record(channel(tenant, "chiller-1", Channel.EVENT), boot),
-                    )
-                )
-            )
-        database.close()
-        with psycopg.connect(url) as connection:  # templates that are one tenant's own
-            for slug, tenant_id in seeded.tenants.items():
-                connection.execute(
-                    "WITH t AS (INSERT INTO public.device_templates (tenant_id, code, version,"
-                    " name) VALUES (%s, %s, 1, 'Own') RETURNING id) INSERT INTO"
-                    " public.point_templates (tenant_id, device_template_id, position, name,"
-                    " type) SELECT %s, id, 0, 'own', 'num' FROM t",
-                    (tenant_id, f"own-{slug}", tenant_id),
-                )
-        yield url, seeded
+        yield url, fill(url, engine)
 
 
-def relations(url: str) -> list[str]:
-    """Every table, partition and view of ours, straight from the catalogue."""
-    with psycopg.connect(url) as connection:
-        rows = connection.execute(
-            "SELECT c.relname FROM pg_catalog.pg_class c"
-            " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r','p','v','m','f')"
-            " ORDER BY 1"
-        ).fetchall()
-    return [name for (name,) in rows]
+@pytest.fixture
+def tenants(filled: tuple[str, Seeded]) -> Mapping[str, UUID]:
+    return filled[1].tenants
 
 
-def read(url: str, role: str, relation: str, tenant: Any) -> list[str] | None:
-    """All rows of a relation as JSON, in the sight of a role and tenant; None when forbidden."""
-    with psycopg.connect(url) as connection:
-        connection.execute(
-            "SELECT set_config('role', %s, true), set_config('app.tenant_id', %s, true)",
-            (role, "" if tenant is None else str(tenant)),
-        )
-        try:
-            rows = connection.execute(
-                sql.SQL("SELECT to_jsonb(r)::text FROM public.{} r").format(
-                    sql.Identifier(relation)
-                )
-            ).fetchall()
-        except psycopg.errors.InsufficientPrivilege:
-            return None
-    return [text for (text,) in rows]
+@pytest.fixture
+def connection(filled: tuple[str, Seeded]) -> Iterator[psycopg.Connection[Any]]:
+    """The administrator, who takes back whatever a test does."""
+    with psycopg.connect(filled[0]) as connection, connection.transaction(force_rollback=True):
+        yield connection
 
 
-@pytest.mark.parametrize("role", TENANT_ROLES)
-def test_a_tenant_role_reads_its_own_rows_and_no_others(
-    filled: tuple[str, Seeded], role: str
+def names(connection: psycopg.Connection[Any]) -> set[str]:
+    return {relation.name for relation in isolation.relations(connection)}
+
+
+def test_nobody_reads_a_row_of_another_tenant_or_of_none_in_any_relation(
+    connection: psycopg.Connection[Any], tenants: Mapping[str, UUID]
 ) -> None:
-    url, seeded = filled
-    mine, other = seeded.tenants["acme"], seeded.tenants["globex"]
-    readable = 0
-    for relation in relations(url):
-        rows = read(url, role, relation, mine)
-        if rows is None:
-            continue
-        readable += 1
-        assert rows, f"{relation} has no row to prove anything with"
-        for text in rows:
-            assert str(other) not in text, f"{role} reads a row of another tenant in {relation}"
-            row = json.loads(text)
-            owner = row.get("tenant_id", row["id"] if relation == "tenants" else None)
-            shared = relation in ("device_templates", "point_templates") and owner is None
-            assert owner == str(mine) or shared, f"{relation} shows a row of nobody: {text}"
-    assert readable >= 13
+    assert list(isolation.reading_complaints(connection, tenants)) == []
 
 
-@pytest.mark.parametrize("role", TENANT_ROLES)
-def test_without_a_tenant_every_relation_is_empty_or_forbidden(
-    filled: tuple[str, Seeded], role: str
+def test_nobody_changes_what_is_not_theirs(connection: psycopg.Connection[Any]) -> None:
+    assert list(isolation.writing_complaints(connection)) == []
+
+
+def test_tables_of_tenants_force_row_security_and_their_views_are_barriers(
+    connection: psycopg.Connection[Any],
 ) -> None:
-    url, _ = filled
-    for relation in relations(url):
-        for text in read(url, role, relation, None) or []:
-            assert json.loads(text)["tenant_id"] is None, f"{relation} is open without a tenant"
-            assert relation in ("device_templates", "point_templates")
+    assert list(isolation.protection_complaints(connection)) == []
 
 
-@pytest.mark.parametrize("role", [*TENANT_ROLES, "traksense_ops", "traksense_ingest"])
-def test_no_application_role_touches_readings_but_through_the_tenant_view(
-    filled: tuple[str, Seeded], role: str
+def test_every_function_is_executed_by_whom_the_list_says_and_no_other(
+    connection: psycopg.Connection[Any],
 ) -> None:
-    url, seeded = filled
-    stored = [
-        name
-        for name in relations(url)
-        if name.startswith(("m_", "r_")) or name in ("dim_point", "rollup_dirty", "rollup_source")
-    ]
-    assert len(stored) > 15, "no partitions were found"
-    assert any(name.startswith("r_1h_") for name in stored)
-    for relation in stored:
-        assert read(url, role, relation, seeded.tenants["acme"]) is None, relation
+    assert list(isolation.function_complaints(connection)) == []
 
 
-def test_ingestion_reads_names_and_its_own_bookkeeping_and_no_values(
-    filled: tuple[str, Seeded],
+def test_nobody_uses_a_sequence_or_makes_anything_in_a_schema(
+    connection: psycopg.Connection[Any],
 ) -> None:
-    url, seeded = filled
-    readable = {
-        relation
-        for relation in relations(url)
-        if read(url, "traksense_ingest", relation, seeded.tenants["acme"]) is not None
+    assert list(isolation.sequence_complaints(connection)) == []
+    assert list(isolation.schema_complaints(connection)) == []
+
+
+def test_what_was_tried_is_everything_that_readings_are_in(
+    connection: psycopg.Connection[Any], engine: StorageEngine
+) -> None:
+    """Partitions and segments; or chunks, columns, and what aggregates are made of."""
+    found = names(connection)
+    wanted = {
+        "plain": ("public.m_raw_2", "public.m_segment_2", "public.r_1h_2", "public.m_message_2"),
+        "timescale": (
+            "_timescaledb_internal._hyper_", "_timescaledb_internal.compress_hyper_",
+            "_timescaledb_internal._materialized_hypertable_",
+            "_timescaledb_internal._partial_view_", "_timescaledb_internal._direct_view_",
+            "public.r_1h",
+        ),
+    }[engine]  # fmt: skip
+    for prefix in wanted:
+        assert any(name.startswith(prefix) for name in found), prefix
+    late = connection.execute(
+        "SELECT count(*) FROM level_chunks('raw') WHERE is_compressed AND has_rows"
+        if engine == "timescale"
+        else "SELECT count(*) FROM late_days()"
+    ).fetchone()
+    assert late == (1,), "late rows lie beside what is closed"
+    for relation in isolation.relations(connection):
+        storage = relation.table.startswith(("m_", "r_", "dim_point", "raw_", "segment"))
+        if storage or relation.schema != "public":
+            assert [
+                role
+                for role in isolation.ROLES
+                if isolation.read(connection, role, relation, None) is not None
+            ] == [], relation.name
+
+
+def test_the_tenants_views_are_these(connection: psycopg.Connection[Any]) -> None:
+    assert {name for name in names(connection) if name.endswith("_tenant")} == {
+        "public.ts_measure_tenant",
+        "public.ts_measure_1m_tenant",
+        "public.ts_measure_5m_tenant",
+        "public.ts_measure_1h_tenant",
+        "public.ts_consumption_monthly_tenant",
+        "public.messages_tenant",
     }
-    assert readable == NAME_MAP | {"device_state"}
 
 
 def test_a_tenant_cannot_write_a_row_into_another(filled: tuple[str, Seeded]) -> None:
@@ -193,47 +216,78 @@ def test_a_tenant_cannot_write_a_row_into_another(filled: tuple[str, Seeded]) ->
     database.close()
 
 
-def test_every_table_with_rows_of_tenants_forces_row_security(
-    filled: tuple[str, Seeded],
+def test_the_list_of_functions_names_none_that_is_gone() -> None:
+    text = "".join(
+        path.read_text()
+        for folder in ("migrations", "engine")
+        for path in (queries.sql_directory() / folder).rglob("*.sql")
+    )
+    assert [name for name in isolation.FUNCTIONS if f"FUNCTION public.{name}(" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("statements", "complaint"),
+    [
+        (
+            "CREATE TABLE public.novel AS SELECT tenant_id, device_id FROM public.dim_point;"
+            "GRANT SELECT ON public.novel TO traksense_app",
+            "traksense_app for {acme}: public.novel shows a row of another",
+        ),
+        (
+            "CREATE TABLE public.novel AS SELECT tenant_id, device_id FROM public.dim_point",
+            "novel has rows of tenants and no forced row security",
+        ),
+        (
+            "CREATE TABLE public.novel AS SELECT 1 AS number;"
+            "GRANT SELECT ON public.novel TO PUBLIC",
+            "traksense_readonly for None: public.novel shows a row of another or of nobody",
+        ),
+        (
+            "CREATE VIEW public.novel AS SELECT * FROM public.raw_readings;"
+            "GRANT SELECT ON public.novel TO traksense_readonly",
+            "traksense_readonly for {globex}: public.novel shows a row of another or of nobody",
+        ),
+        (
+            "CREATE TABLE public.novel (number integer);"
+            "GRANT DELETE ON public.novel TO traksense_ops",
+            "traksense_ops may DELETE public.novel",
+        ),
+        (
+            "CREATE SCHEMA novel; CREATE TABLE novel.novel AS SELECT * FROM public.raw_readings;"
+            "GRANT USAGE ON SCHEMA novel TO traksense_ingest;"
+            "GRANT SELECT ON novel.novel TO traksense_ingest",
+            "novel.novel can be read, and is on no list",
+        ),
+        (
+            "CREATE FUNCTION public.novel() RETURNS bigint LANGUAGE sql SECURITY DEFINER"
+            " AS 'SELECT count(*) FROM public.raw_readings'",
+            "novel(): nobody has said who may execute it",
+        ),
+        (
+            "GRANT EXECUTE ON FUNCTION public.purge_dead_letters TO traksense_app",
+            "may be executed by ['traksense_app']",
+        ),
+        (
+            "ALTER FUNCTION public.rollup_watermark RESET ALL",
+            "acts for its owner without a search path of its own",
+        ),
+        (
+            "CREATE SEQUENCE public.novel; GRANT USAGE ON SEQUENCE public.novel TO traksense_app",
+            "traksense_app has USAGE on the sequence public.novel",
+        ),
+        (
+            "GRANT CREATE ON SCHEMA public TO traksense_app",
+            "traksense_app may make something in the schema public",
+        ),
+    ],
+)
+def test_what_is_new_and_unprotected_is_complained_of(
+    connection: psycopg.Connection[Any],
+    tenants: Mapping[str, UUID],
+    statements: str,
+    complaint: str,
 ) -> None:
-    url, _ = filled
-    with psycopg.connect(url) as connection:
-        unprotected = connection.execute(
-            "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a"
-            " ON a.attrelid = c.oid AND a.attname = 'tenant_id'"
-            " WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')"
-            " AND NOT (c.relrowsecurity AND c.relforcerowsecurity)"
-        ).fetchall()
-    assert unprotected == []
-
-
-def test_tenant_views_are_security_barriers(filled: tuple[str, Seeded]) -> None:
-    url, _ = filled
-    with psycopg.connect(url) as connection:
-        views = connection.execute(
-            "SELECT relname, coalesce('security_barrier=true' = ANY (reloptions), false)"
-            " FROM pg_catalog.pg_class WHERE relname LIKE '%\\_tenant' AND relkind = 'v'"
-        ).fetchall()
-    assert {name for name, _ in views} == {
-        "ts_measure_tenant",
-        "ts_measure_1m_tenant",
-        "ts_measure_5m_tenant",
-        "ts_measure_1h_tenant",
-        "ts_consumption_monthly_tenant",
-    }
-    assert all(is_barrier for _, is_barrier in views)
-
-
-def test_no_function_is_open_to_everybody_and_definers_pin_their_search_path(
-    filled: tuple[str, Seeded],
-) -> None:
-    url, _ = filled
-    with psycopg.connect(url) as connection:
-        rows = connection.execute(
-            "SELECT p.proname, has_function_privilege('traksense_readonly', p.oid, 'EXECUTE'),"
-            " p.prosecdef, p.proconfig FROM pg_catalog.pg_proc p"
-            " WHERE p.pronamespace = 'public'::regnamespace"
-        ).fetchall()
-    assert {name for name, everybody, _, _ in rows if everybody} == {"current_tenant_id"}
-    for name, _, is_definer, configuration in rows:
-        assert not is_definer or "search_path=pg_catalog" in configuration, name
+    connection.execute(statements.encode())
+    found = isolation.complaints(connection, tenants)
+    wanted = complaint.format(**{slug: str(tenant) for slug, tenant in tenants.items()})
+    assert any(wanted in each for each in found), found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -59,16 +60,31 @@ def add_reading(url: str, ago: timedelta) -> None:
         )
 
 
+@pytest.mark.engine("plain")
 def test_the_command_shows_how_the_storage_stands(
     environment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert maintain.main([]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"^1m +never ", shown, re.MULTILINE)
-    assert re.search(r"^m_raw +20 .* m_raw_\d{8} … m_raw_\d{8}$", shown, re.MULTILINE)
+    assert re.search(r"^m_raw +20 .* \d{4}-\d\d-\d\d … \d{4}-\d\d-\d\d$", shown, re.MULTILINE)
     assert "0 late minutes" in shown
 
 
+@pytest.mark.engine("timescale")
+def test_the_command_shows_how_the_chunks_stand(
+    environment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_reading(environment, timedelta(hours=5))
+    assert maintain.main([]) == 0
+    shown = capsys.readouterr().out
+    assert ": timescale, PostgreSQL " in shown.splitlines()[0]
+    assert re.search(r"^1m +never ", shown, re.MULTILINE)
+    assert re.search(r"^raw +1 +0 .* \d{4}-\d\d-\d\d … \d{4}-\d\d-\d\d$", shown, re.MULTILINE)
+    assert re.search(r"^messages +0 ", shown, re.MULTILINE)
+
+
+@pytest.mark.engine("plain")
 def test_the_command_runs_a_job_and_shows_what_it_did(
     environment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +92,7 @@ def test_the_command_runs_a_job_and_shows_what_it_did(
     assert maintain.main(["--run", "refresh_rollups"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("job: refresh_rollups, buckets: 3, marks: 0, ")
+    assert "lag_s 1h: " in shown.splitlines()[0]
     assert re.search(
         rf"^1h +{datetime.now(UTC):%Y}-\d\d-\d\d \d\d:00:00Z +0:0", shown, re.MULTILINE
     )
@@ -90,6 +107,55 @@ def test_the_command_says_in_one_line_what_keeps_it_from_the_database(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("maintain: ")
+    assert len(said.err.splitlines()) == 1
+
+
+def test_the_command_says_what_a_database_without_our_tables_lacks(
+    admin_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", admin_url)
+    assert maintain.main([]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "python -m traksense.db.migrate" in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+def test_the_command_fits_a_terminal_of_100_columns_whatever_there_is(
+    environment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_reading(environment, timedelta(days=4))
+    assert maintain.main(["--run", "refresh_rollups"]) == 0
+    with psycopg.connect(environment) as connection:
+        connection.execute("UPDATE rollup_state SET refreshed = now() - interval '40 days',"
+                           " buckets = 123456789, took_ms = 119999")  # fmt: skip
+        connection.execute("UPDATE pg_class SET reltuples = 2e9 WHERE relname = 'm_raw_20000101'")
+        connection.execute("INSERT INTO purges (level, up_to, partitions, rows)"
+                           " VALUES ('dead_letters', now(), 0, 123456789)")  # fmt: skip
+    capsys.readouterr()
+    assert maintain.main([]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert max(map(len, shown)) <= 100
+    assert any(line.startswith("last purge of dead_letters: ") for line in shown)
+    warnings = [line for line in shown if line.startswith("WARNING: ")]
+    assert [line.partition(" days, ")[0] for line in warnings] == [
+        f"WARNING: rollups of {level} are 39" for level in ("1m", "5m", "1h")
+    ]
+
+
+def test_the_command_speaks_json_to_programs(
+    environment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_reading(environment, timedelta(hours=5))
+    assert maintain.main(["--run", "refresh_rollups", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["ran"]["job"] == "refresh_rollups"
+    assert said["engine"] in ("plain", "timescale")
+    assert [level["level"] for level in said["levels"]] == ["1m", "5m", "1h"]
+    for level in said["levels"]:
+        assert 0 <= level["lag_s"] < 60
+        assert datetime.fromisoformat(level["refreshed"]) < datetime.fromisoformat(said["at"])
+    assert said["database_bytes"] > 1_000_000
 
 
 def test_a_refresh_measures_what_it_did_and_how_far_it_is_behind(environment: str) -> None:
@@ -106,6 +172,7 @@ def test_a_refresh_measures_what_it_did_and_how_far_it_is_behind(environment: st
     assert gathered.flushed == 1
 
 
+@pytest.mark.engine("plain")
 def test_a_refresh_that_fails_is_counted_with_the_lag_that_it_leaves(environment: str) -> None:
     add_reading(environment, timedelta(hours=5))
     with psycopg.connect(environment) as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -13,13 +14,14 @@ import pytest
 from tests.support import database as db
 from traksense.db import migrate as m
 from traksense.db import queries
-from traksense.domain.errors import ConfigurationError, DatabaseAway
+from traksense.db.engine import StorageEngine
+from traksense.domain.errors import DatabaseAway
 
 
 @pytest.fixture
 def empty(admin_url: str) -> Iterator[str]:
     """A database with nothing in it."""
-    with db.fresh_database(admin_url, template="template1") as url:
+    with db.fresh_database(admin_url, template="template0") as url:
         yield url
 
 
@@ -29,15 +31,17 @@ def directory(tmp_path: Path) -> Path:
     return Path(shutil.copytree(queries.sql_directory(), tmp_path / "sql"))
 
 
-def test_an_empty_database_is_brought_up_to_date_and_a_second_run_does_nothing(empty: str) -> None:
+def test_an_empty_database_is_brought_up_to_date_and_a_second_run_does_nothing(
+    empty: str, engine: StorageEngine
+) -> None:
     assert all(each.applied_at is None for each in m.status(empty))
     applied = m.migrate(empty)
-    assert [each.version for each in applied] == list(range(1, len(applied) + 1))
+    assert applied == list(m.discover(engine))
     assert m.migrate(empty) == []
     assert all(each.applied_at is not None for each in m.status(empty))
 
 
-def test_runs_at_the_same_time_apply_everything_once(empty: str) -> None:
+def test_runs_at_the_same_time_apply_everything_once(empty: str, engine: StorageEngine) -> None:
     counts: list[int] = []
     threads = [
         threading.Thread(target=lambda: counts.append(len(m.migrate(empty)))) for _ in range(4)
@@ -46,7 +50,7 @@ def test_runs_at_the_same_time_apply_everything_once(empty: str) -> None:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert sorted(counts) == [0, 0, 0, len(m.discover("plain"))]
+    assert sorted(counts) == [0, 0, 0, len(m.discover(engine))]
 
 
 def test_a_failing_migration_is_undone_and_the_next_run_goes_on_from_there(
@@ -93,11 +97,6 @@ def test_two_files_of_one_number_are_refused(directory: Path) -> None:
     (directory / "migrations" / "0001_again.sql").write_text("SELECT 1;")
     with pytest.raises(m.MigrationError, match="has the number of"):
         m.discover("plain", directory)
-
-
-def test_an_engine_that_is_not_there_is_said_plainly(empty: str) -> None:
-    with pytest.raises(ConfigurationError, match="TRAKSENSE_ENGINE=timescale"):
-        m.migrate(empty, engine="timescale")
 
 
 def test_a_server_that_is_away_is_worth_another_try() -> None:
@@ -152,8 +151,8 @@ def test_a_login_without_rights_is_told_so_in_one_line(
         monkeypatch.setenv("DATABASE_URL", login)
         assert m.main([]) == 1
         error = capsys.readouterr().err
-        assert error.startswith("migrate: permission denied")
-        assert "Traceback" not in error
+        assert re.match("migrate: (permission denied|must have admin option)", error)
+        assert error.count("\n") == 1
     finally:
         with psycopg.connect(admin_url, autocommit=True) as connection:
             connection.execute("DROP ROLE tt_nobody")

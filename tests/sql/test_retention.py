@@ -23,6 +23,8 @@ from traksense.services.retention import Keep, Retention, RetentionReport, Still
 
 NOW = datetime.now(UTC)
 
+pytestmark = pytest.mark.engine("plain")
+
 
 @pytest.fixture
 def url(database_url: str) -> str:
@@ -117,8 +119,20 @@ def test_each_level_of_rollups_goes_by_months(url: str, database: Database) -> N
     assert set(report.dropped) == {
         f"r_1m_{old}", f"r_1m_{oldest}", f"r_5m_{oldest}", f"r_1h_{oldest}",
     }  # fmt: skip
-    levels = {purge.level for purge in SqlRetentionStore(database).last_purges()}
-    assert levels == {"1m", "5m", "1h"}
+    purged = {
+        purge.level: (purge.up_to, purge.partitions)
+        for purge in SqlRetentionStore(database).last_purges()
+    }
+    assert purged == {
+        "1m": (_month_after(this_month - timedelta(days=500)), 1),
+        "5m": (_month_after(this_month - timedelta(days=2500)), 1),
+        "1h": (_month_after(this_month - timedelta(days=2500)), 1),
+    }
+
+
+def _month_after(day: date) -> datetime:
+    later = day.replace(day=1) + timedelta(days=32)
+    return datetime(later.year, later.month, 1, tzinfo=UTC)
 
 
 def test_a_reader_that_holds_on_keeps_a_partition_and_holds_up_no_writer_for_long(
@@ -177,6 +191,36 @@ def test_a_tenant_that_keeps_less_sees_less_and_the_others_see_all(
     assert counts["acme", "_1m"] == (3,)
     assert counts["acme", "_5m"] == (5,)
     assert counts["acme", ""] in ((4,), (5,)), "five days back from this moment"
+
+
+def test_a_tenant_that_keeps_less_is_shown_no_part_of_a_month_as_the_month(
+    url: str, database: Database, seeded: Seeded
+) -> None:
+    firsts = [NOW.date().replace(day=1)]
+    while len(firsts) < 4:
+        firsts.append((firsts[-1] - timedelta(days=1)).replace(day=1))
+    months(url, *firsts, firsts[-1] - timedelta(days=1))
+    for first in firsts:
+        execute(
+            url,
+            "INSERT INTO public.r_1h SELECT %s::date + interval '12 hours', 1, 1, 1, k, 1"
+            " FROM unnest(%s::integer[]) k",
+            first,
+            [seeded.sks[f"{tenant}_chiller-1", "temp"] for tenant in ("acme", "globex")],
+        )
+    execute(
+        url,
+        "UPDATE public.tenants SET retention_1h_days = %s WHERE slug = 'acme'",
+        (NOW.date() - firsts[2]).days - 5,  # begins five days into the month before the last
+    )
+    shown = {}
+    for tenant, tenant_id in seeded.tenants.items():
+        with database.transaction("traksense_app", tenant_id) as cursor:
+            rows = cursor.execute(
+                "SELECT month FROM public.ts_consumption_monthly_tenant ORDER BY month DESC"
+            ).fetchall()
+        shown[tenant] = [month for (month,) in rows]
+    assert shown == {"acme": firsts[:2], "globex": firsts}
 
 
 def add_dead_letters(url: str, count: int, received: datetime, again: datetime) -> None:
@@ -282,6 +326,36 @@ def test_a_month_that_changes_while_it_is_copied_is_copied_anew(
     assert execute(url, "SELECT * FROM public.r_1m ORDER BY point_sk, bucket") == wanted
 
 
+def test_a_month_that_takes_its_place_in_order_is_whole_in_every_snapshot(
+    url: str, database: Database, scattered: str
+) -> None:
+    """One from before waits for nothing and is waited for, one from after sees the copy."""
+    store = SqlRetentionStore(database)
+    horizon = NOW - timedelta(days=15)
+    count = "SELECT count(*), sum(s) FROM public.r_1m"
+    wanted = execute(url, count)
+    with psycopg.connect(url) as older, psycopg.connect(url) as newer:
+        for reader in (older, newer):
+            reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        older.execute("SELECT count(*) FROM public.tenants")
+        while (partition := store.begin_rewrite(horizon)) != scattered:
+            assert partition is not None
+            with pytest.raises(StillNeeded):
+                store.finish_rewrite(partition)
+            execute(url, "UPDATE public.rollup_rewrites SET state = 'done'")  # an empty one
+        while store.rewrite_slice(scattered, 50):
+            pass
+        with pytest.raises(StillNeeded, match="from before"):
+            store.finish_rewrite(scattered)
+        newer.execute("SELECT count(*) FROM public.tenants")
+        assert older.execute(count.encode()).fetchall() == wanted
+        older.rollback()
+        assert store.finish_rewrite(scattered)
+        assert newer.execute(count.encode()).fetchall() == wanted
+    assert execute(url, count) == wanted
+    assert pages_of_a_point(url, scattered) < 40
+
+
 def test_the_state_of_closing_and_retention_is_told_in_lines(url: str, database: Database) -> None:
     assert "nothing was purged yet" in db_retention.describe(database)
     make_days(url, 20, 0)
@@ -290,7 +364,7 @@ def test_the_state_of_closing_and_retention_is_told_in_lines(url: str, database:
     sg.write(url, {(1, sg.at(4, 0.5)): 2.0})
     run(database)
     text = "\n".join(db_retention.describe(database))
-    assert "4500 readings" in text
+    assert "4,500 readings" in text
     assert "bytes a reading" in text
     assert f"late rows to merge: {sg.day(4)}" in text
-    assert "last purge of raw: up to" in text
+    assert "last purge of raw: to" in text

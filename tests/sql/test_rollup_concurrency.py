@@ -18,8 +18,8 @@ from traksense.db.connection import Database
 from traksense.db.ingest_store import SqlReadingStore
 from traksense.db.rollups import SqlRollupStore
 from traksense.domain.errors import DatabaseAway
-from traksense.domain.readings import to_microseconds
-from traksense.services.acceptance import TS_BITS, Accepted
+from traksense.domain.readings import TS_BITS, to_microseconds
+from traksense.services.acceptance import Accepted
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 DAY = timedelta(days=1)
@@ -75,6 +75,7 @@ def begin_late_write(connection: psycopg.Connection[Any], sk: int, ts: datetime)
         )
 
 
+@pytest.mark.engine("plain")
 def test_who_waited_while_a_minute_was_sealed_knows_that_it_is(
     database_url: str, database: Database, other: psycopg.Connection[Any], sk: int
 ) -> None:
@@ -98,6 +99,7 @@ def test_who_waited_while_a_minute_was_sealed_knows_that_it_is(
         ]
 
 
+@pytest.mark.engine("plain")
 def test_a_seal_waits_for_who_is_writing_and_then_computes_what_they_wrote(
     database_url: str, database: Database, other: psycopg.Connection[Any], sk: int
 ) -> None:
@@ -119,6 +121,7 @@ def test_a_seal_waits_for_who_is_writing_and_then_computes_what_they_wrote(
         assert len(rollups.table(third, "1m")) == 1
 
 
+@pytest.mark.engine("plain")
 def test_a_mark_that_a_running_transaction_relies_on_is_not_taken_from_under_it(
     database: Database, other: psycopg.Connection[Any], sk: int
 ) -> None:
@@ -137,6 +140,7 @@ def test_a_mark_that_a_running_transaction_relies_on_is_not_taken_from_under_it(
     assert rollups.wrong_buckets(other) == []
 
 
+@pytest.mark.engine("plain")
 def test_no_writer_waits_for_a_refresh_that_computes(
     database_url: str, database: Database, other: psycopg.Connection[Any], sk: int
 ) -> None:
@@ -150,6 +154,7 @@ def test_no_writer_waits_for_a_refresh_that_computes(
     hasty.close()
 
 
+@pytest.mark.engine("plain")
 def test_a_writer_that_hangs_stops_a_refresh_and_no_other_writer(
     database_url: str, database: Database, other: psycopg.Connection[Any], sk: int
 ) -> None:
@@ -253,5 +258,5 @@ def test_writers_and_refreshes_at_once_leave_no_wrong_bucket(
         f"{traffic.batches} batches, {traffic.refreshes} refreshes, {len(wrong)} of {buckets} wrong"
     )
     assert traffic.batches > 50
-    assert traffic.refreshes > 10
+    assert traffic.refreshes > 5
     assert wrong == []

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
 
 from tests.support import rollups
+from tests.support import segments as sg
 from tests.support.fleet import Seeded
 from traksense.db.connection import Database
 from traksense.db.ingest_store import SqlReadingStore
 from traksense.db.rollups import SqlRollupStore
 from traksense.domain.errors import DatabaseAway
-from traksense.domain.readings import to_microseconds
-from traksense.services.acceptance import TS_BITS, Accepted
+from traksense.domain.readings import TS_BITS, Value, to_microseconds
+from traksense.services.acceptance import Accepted
 from traksense.services.rollups import LEVELS, Rollups
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -85,22 +86,9 @@ def test_only_numbers_have_rollups_and_are_ever_marked(
     rollups.refresh(database, NOW)
     for point, value in (("compressor_on", True), ("mode", "COOL"), ("note", "text")):
         write(database, seeded.sks["acme_chiller-1", point], (HOUR - 2 * DAY, value))
-    assert one(connection, "SELECT count(*) FROM rollup_dirty") == 0
+    assert rollups.marks(connection) == 0
     rollups.refresh(database, NOW + MINUTE)
     assert rollups.table(connection, "1m") == {}
-
-
-def test_before_the_first_refresh_the_views_compute_everything(
-    database: Database, connection: psycopg.Connection[Any], seeded: Seeded, sk: int
-) -> None:
-    write(database, sk, (HOUR - 3 * DAY, 1.0), (NOW + timedelta(minutes=10), 2.0))
-    assert one(connection, "SELECT count(*) FROM rollup_dirty") == 0
-    for level, step in LEVELS.items():
-        seen = rollups.view(database, seeded.tenants["acme"], level)
-        assert {bucket for _, bucket in seen} == {
-            HOUR - 3 * DAY,
-            rollups.floor(NOW + timedelta(minutes=10), step),
-        }
 
 
 def test_the_first_refresh_takes_a_long_history_in_slices(
@@ -111,7 +99,7 @@ def test_the_first_refresh_takes_a_long_history_in_slices(
         " FROM generate_series(%s::timestamptz, %s, interval '17 minutes') ts",
         (sk, NOW - 14 * DAY, NOW),
     )
-    store = SqlRollupStore(database)
+    store = rollups.store(database)
     assert store.seal(NOW, timedelta(minutes=30)) is False
     assert store.refresh(timedelta(minutes=30)) is not None
     edge = rollups.refreshed(connection)["1m"]
@@ -125,6 +113,7 @@ def test_the_first_refresh_takes_a_long_history_in_slices(
     assert len(rollups.table(connection, "1m")) > 1100
 
 
+@pytest.mark.engine("plain")
 def test_a_slice_that_is_too_much_is_done_in_smaller_ones(database: Database) -> None:
     asked: list[timedelta] = []
     seconds = iter(range(0, 10_000, 2))
@@ -157,6 +146,7 @@ def test_late_readings_are_in_every_level_after_one_refresh(
     assert sum(count for *_, count in seen.values()) == 6
 
 
+@pytest.mark.engine("plain")
 def test_a_repeat_of_old_readings_writes_no_bucket(
     database: Database, connection: psycopg.Connection[Any], sk: int
 ) -> None:
@@ -173,7 +163,7 @@ def test_a_repeat_of_old_readings_writes_no_bucket(
 def test_a_death_between_the_two_transactions_costs_nothing(
     database: Database, connection: psycopg.Connection[Any], seeded: Seeded, sk: int
 ) -> None:
-    store = SqlRollupStore(database)
+    store = rollups.store(database)
     rollups.refresh(database, NOW - timedelta(hours=1))
     write(database, sk, (NOW - timedelta(minutes=30), 1.0), (NOW - 2 * DAY, 2.0))
     assert store.seal(NOW - timedelta(minutes=10), DAY)
@@ -187,6 +177,7 @@ def test_a_death_between_the_two_transactions_costs_nothing(
     assert sum(total for total, *_ in seen.values()) == 15.0
 
 
+@pytest.mark.engine("plain")
 def test_a_refresh_that_fails_half_way_leaves_nothing_of_itself(
     database: Database, connection: psycopg.Connection[Any], seeded: Seeded, sk: int
 ) -> None:
@@ -196,7 +187,7 @@ def test_a_refresh_that_fails_half_way_leaves_nothing_of_itself(
     with pytest.raises(psycopg.errors.CheckViolation):
         rollups.refresh(database, NOW)
     assert rollups.table(connection, "1m") == {}
-    assert one(connection, "SELECT count(*) FROM rollup_dirty") == 1
+    assert rollups.marks(connection) == 1
     seen = rollups.view(database, seeded.tenants["acme"], "1h")
     assert sum(total for total, *_ in seen.values()) == 1.0
     connection.execute("ALTER TABLE r_1h DROP CONSTRAINT broken")
@@ -226,24 +217,6 @@ def test_a_clock_ahead_seals_no_more_than_the_servers_own_allows(
     assert one(connection, "SELECT max(sealed) < now() - interval '74 seconds' FROM rollup_state")
 
 
-def test_readings_ahead_of_the_clock_are_seen_at_once_and_refreshed_in_their_time(
-    database: Database, connection: psycopg.Connection[Any], seeded: Seeded, sk: int
-) -> None:
-    at = NOW - timedelta(minutes=60)
-    ahead = at + timedelta(minutes=14)
-    rollups.refresh(database, at)
-    write(database, sk, (ahead, 1.0))
-    assert one(connection, "SELECT count(*) FROM rollup_dirty") == 0
-    for level, step in LEVELS.items():
-        assert [bucket for _, bucket in rollups.view(database, seeded.tenants["acme"], level)] == [
-            rollups.floor(ahead, step)
-        ]
-    rollups.refresh(database, at + timedelta(minutes=10))
-    assert rollups.table(connection, "1m") == {}
-    rollups.refresh(database, at + timedelta(minutes=20))
-    assert len(rollups.table(connection, "1m")) == 1
-
-
 def test_a_long_silence_of_the_scheduler_is_caught_up_with(
     database: Database, connection: psycopg.Connection[Any], seeded: Seeded, sk: int
 ) -> None:
@@ -257,10 +230,11 @@ def test_a_long_silence_of_the_scheduler_is_caught_up_with(
     assert len(rollups.table(connection, "1m")) == 140
 
 
+@pytest.mark.engine("plain")
 def test_what_retention_took_from_the_readings_stays_in_the_rollups(
     database: Database, connection: psycopg.Connection[Any], sk: int
 ) -> None:
-    day = (NOW - 9 * DAY).replace(hour=12)
+    day = (NOW - 9 * DAY).replace(hour=12, minute=0, second=0)
     write(database, sk, *((day + timedelta(seconds=n), 1.0) for n in range(30)))
     rollups.refresh(database, NOW)
     before = {level: rollups.table(connection, level) for level in LEVELS}
@@ -270,7 +244,7 @@ def test_what_retention_took_from_the_readings_stays_in_the_rollups(
     write(database, sk, (day + timedelta(seconds=50), 100.0))  # into a day that is made again
     rollups.refresh(database, NOW)
     assert {level: rollups.table(connection, level) for level in LEVELS} == before
-    assert one(connection, "SELECT count(*) FROM rollup_dirty") == 0
+    assert rollups.marks(connection) == 0
 
 
 def test_values_near_the_largest_float_stop_nobodys_refresh(
@@ -284,6 +258,7 @@ def test_values_near_the_largest_float_stop_nobodys_refresh(
     assert rollups.table(connection, "1h")[sk, start] == pytest.approx((9e290, 1.7e308, 1.7e308, 9))
 
 
+@pytest.mark.engine("plain")
 def test_buckets_that_are_there_already_are_filled_up_and_never_emptied(
     database: Database, connection: psycopg.Connection[Any], sk: int
 ) -> None:
@@ -301,125 +276,103 @@ def test_buckets_that_are_there_already_are_filled_up_and_never_emptied(
     assert table == {(sk, start): (2.0, 1.0, 1.0, 2), (sk, start + MINUTE): (9.0, 9.0, 9.0, 3)}
 
 
-def test_month_partitions_are_made_ahead_and_where_one_is_missing(
+@pytest.mark.engine("plain")
+def test_what_the_planner_thinks_makes_no_refresh_read_a_whole_day(
     database: Database, connection: psycopg.Connection[Any], sk: int
 ) -> None:
-    store = SqlRollupStore(database)
-    first, last = datetime(2020, 11, 30, tzinfo=UTC).date(), datetime(2021, 1, 1, tzinfo=UTC).date()
-    assert store.ensure_partitions(first, last) == 9
-    assert store.ensure_partitions(first, last) == 0
-    connection.execute("SET TimeZone = 'UTC'")
-    bounds = one(
-        connection,
-        "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'r_5m_202012'",
-    )
-    assert bounds == ("FOR VALUES FROM ('2020-12-01 00:00:00+00') TO ('2021-01-01 00:00:00+00')")
-    for level in LEVELS:
-        connection.execute(f"DROP TABLE IF EXISTS r_{level}_{NOW - 10 * DAY:%Y%m}".encode())
-        connection.execute(f"DROP TABLE IF EXISTS r_{level}_{NOW:%Y%m}".encode())
-    write(database, sk, (NOW - 10 * DAY, 1.0), (NOW - timedelta(hours=2), 1.0))
-    assert rollups.refresh(database, NOW).complete
-    assert rollups.wrong_buckets(connection) == []
-    assert len(rollups.table(connection, "1m")) == 2
-
-
-def test_months_end_where_they_do_in_the_tenants_time_zone(
-    database: Database, connection: psycopg.Connection[Any], seeded: Seeded
-) -> None:
-    """Hours serve a zone of whole hours, five minutes one that is off by half an hour."""
-    SqlRollupStore(database).ensure_partitions(
-        datetime(2026, 1, 1).date(), datetime(2026, 3, 1).date()
-    )
-    zones = {"acme": "America/Sao_Paulo", "globex": "Asia/Kolkata"}
-    for tenant, zone in zones.items():
-        connection.execute("UPDATE tenants SET time_zone = %s WHERE slug = %s", (zone, tenant))
-        sk = seeded.sks[f"{tenant}_chiller-1", "temp"]
-        ends = datetime(2026, 2, 1, tzinfo=ZoneInfo(zone))
-        for level, step in LEVELS.items():
-            last = rollups.floor(ends.astimezone(UTC) - timedelta(microseconds=1), step)
-            connection.execute(
-                f"INSERT INTO r_{level} VALUES"
-                " (%s, 6, 1, 3, %s, 3), (%s, 20, 20, 20, %s, 1)".encode(),
-                (last, sk, last + step, sk),
-            )
-    rollups.refresh(database, NOW)
-    for tenant in zones:
-        write(database, seeded.sks[f"{tenant}_chiller-1", "temp"], (NOW, 5.0))
-    for tenant, zone in zones.items():
-        with database.transaction("traksense_app", seeded.tenants[tenant]) as cursor:
-            months = cursor.execute(
-                "SELECT month, bucket, sum, mean, count FROM public.ts_consumption_monthly_tenant"
-                " WHERE point_id = %s ORDER BY month",
-                (seeded.points[f"{tenant}_chiller-1", "temp"],),
-            ).fetchall()
-        this = NOW.astimezone(ZoneInfo(zone)).replace(day=1, hour=0, minute=0, second=0)
-        assert months == [
-            (datetime(2026, 1, 1).date(), datetime(2026, 1, 1, tzinfo=ZoneInfo(zone)), 6, 2, 3),
-            (datetime(2026, 2, 1).date(), datetime(2026, 2, 1, tzinfo=ZoneInfo(zone)), 20, 20, 1),
-            (this.date(), this, 5, 5, 1),
-        ]
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_query_of_one_point_touches_its_rows_and_its_months_alone(
-    database: Database, connection: psycopg.Connection[Any], seeded: Seeded, level: str
-) -> None:
-    rollups.refresh(database, NOW - timedelta(minutes=3))
-    store = SqlRollupStore(database)
-    store.ensure_partitions(datetime(2026, 1, 1).date(), datetime(2026, 5, 1).date())
+    """Of a day of many pages, and of a table without statistics, as each is at first."""
+    day = (NOW - 2 * DAY).replace(hour=0, minute=0, second=0)
+    connection.execute("SELECT ensure_raw_partitions(%s, %s)", (day.date(), NOW.date()))
+    partition = f"m_raw_{day:%Y%m%d}"
+    connection.execute(f"ALTER TABLE {partition} SET (autovacuum_enabled = off)".encode())
     connection.execute(
-        f"INSERT INTO r_{level} SELECT ts, 1, 1, 1, point_sk, 1 FROM dim_point, generate_series("
-        "'2026-02-25'::timestamptz, '2026-03-05', interval '1 hour') ts".encode()
+        "INSERT INTO m_raw (ts, v_num, point_sk)"
+        " SELECT %s + n * interval '1 second', 1, p FROM generate_series(0, 3599) n,"
+        " generate_series(%s::integer, %s + 49) p ORDER BY n, p",
+        (day, sk, sk),
     )
-    connection.execute("ANALYZE")
-    with database.transaction("traksense_app", seeded.tenants["acme"]) as cursor:
-        cursor.execute("SELECT set_config('enable_seqscan', 'on', true)")
-        shown = cursor.execute(
-            "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, FORMAT JSON)"
-            f" SELECT bucket, avg FROM public.ts_measure_{level}_tenant"
-            " WHERE point_id = %s AND bucket >= %s AND bucket < %s".encode(),
-            (
-                seeded.points["acme_chiller-1", "temp"],
-                datetime(2026, 2, 27, tzinfo=UTC),
-                datetime(2026, 2, 28, tzinfo=UTC),
-            ),
-        ).fetchone()
-    assert shown is not None
-    touched = {
-        node["Relation Name"]: node
-        for node in _nodes(shown[0][0]["Plan"])
-        if "Relation Name" in node and node["Actual Loops"] > 0
-    }
-    stored = [name for name in touched if name.startswith("r_")]
-    assert stored == [f"r_{level}_202602"]
-    assert touched[stored[0]]["Node Type"] in ("Index Scan", "Index Only Scan", "Bitmap Heap Scan")
-    assert touched[stored[0]]["Actual Rows"] == 24
-    assert touched[stored[0]].get("Rows Removed by Filter", 0) == 0
-    assert touched["dim_point"]["Actual Rows"] == 1
-    today = {
-        f"m_raw_{day:%Y%m%d}" for day in (NOW - DAY, NOW, NOW + DAY, NOW + 2 * DAY, NOW + 3 * DAY)
-    }
-    assert {name for name in touched if name.startswith("m_raw")} <= today
+    rollups.refresh(database, day + timedelta(minutes=59, seconds=15))
+    assert rollups.refreshed(connection)["1m"] == day + timedelta(minutes=58)
+    before = _pages_read(database, connection, partition)
+    rollups.refresh(database, day + timedelta(minutes=60, seconds=15))
+    assert rollups.refreshed(connection)["1m"] == day + timedelta(minutes=59)
+    read = _pages_read(database, connection, partition) - before
+    pages = one(connection, "SELECT pg_relation_size(%s) / 8192", partition)
+    assert pages > 1000
+    assert 20 < read < 250, "3,000 readings are on 25 pages, which ranges of 32 pages hold"
+    assert len(rollups.table(connection, "1m")) == 59 * 50
+    assert rollups.wrong_buckets(connection) == []
 
 
-def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for child in node.get("Plans", []):
-        yield from _nodes(child)
+def _pages_read(database: Database, connection: psycopg.Connection[Any], partition: str) -> int:
+    with database.transaction("traksense_owner") as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+    return int(
+        one(
+            connection,
+            "SELECT heap_blks_read + heap_blks_hit FROM pg_statio_user_tables WHERE relname = %s",
+            partition,
+        )
+    )
 
 
-def test_lag_is_how_long_a_missing_bucket_has_been_due(
-    database: Database, connection: psycopg.Connection[Any]
+@pytest.mark.engine("plain")
+def test_pages_that_a_vacuum_holds_are_summarized_by_the_next_refresh(
+    database_url: str, database: Database, connection: psycopg.Connection[Any], sk: int
 ) -> None:
-    at = HOUR - timedelta(hours=5) + timedelta(minutes=30, seconds=80)
-    service = Rollups(SqlRollupStore(database), now=lambda: at)
-    assert service.refresh().lag_s == {"1m": 0, "5m": 0, "1h": 0}
-    later = Rollups(SqlRollupStore(database), now=lambda: at + timedelta(minutes=42))
-    assert later.lag_s() == {"1m": 41 * 60 + 5, "5m": 37 * 60 + 5, "1h": 12 * 60 + 5}
+    rollups.refresh(database, NOW - timedelta(minutes=10))
+    write(database, sk, (NOW - timedelta(minutes=5), 1.0))
+    with psycopg.connect(database_url) as vacuum:
+        vacuum.execute(
+            f"LOCK TABLE m_raw_{NOW - timedelta(minutes=5):%Y%m%d}"
+            " IN SHARE UPDATE EXCLUSIVE MODE".encode()
+        )
+        started = time.monotonic()
+        assert rollups.refresh(database, NOW).complete
+        assert time.monotonic() - started < 0.9, "it never waits until a vacuum is ended for it"
+    assert rollups.wrong_buckets(connection) == []
+    assert len(rollups.table(connection, "1m")) == 1
 
 
-def test_lag_before_the_first_refresh_is_since_there_was_something_to_refresh_into(
-    database: Database,
+@pytest.mark.engine("plain")
+def test_a_state_set_back_by_hand_is_computed_from_segments_too(
+    database_url: str, database: Database, connection: psycopg.Connection[Any], sk: int
 ) -> None:
-    later = Rollups(SqlRollupStore(database), now=lambda: NOW + timedelta(hours=2))
-    assert all(7100 < seconds < 7300 for seconds in later.lag_s().values())
+    start = (NOW - 5 * DAY).replace(hour=10, minute=0, second=0)
+    write(database, sk, *((start + n * timedelta(seconds=20), float(n)) for n in range(60)))
+    assert rollups.refresh(database, NOW).complete
+    assert sg.close(database_url, close_after=2 * DAY).complete
+    assert sg.in_rows(database_url) == 0
+    for level in LEVELS:
+        connection.execute(f"DELETE FROM r_{level}".encode())
+    connection.execute("UPDATE rollup_state SET refreshed = %s", (start - timedelta(hours=1),))
+    assert rollups.refresh(database, NOW).complete
+    assert len(rollups.table(connection, "1m")) == 20
+    assert rollups.wrong_buckets(connection) == []
+
+
+@pytest.mark.parametrize("ago", [1, 4], ids=["open day", "closed day"])
+def test_a_backlog_of_ten_thousand_readings_is_in_every_level_after_one_refresh(
+    database_url: str, database: Database, connection: psycopg.Connection[Any], ago: int
+) -> None:
+    """A minute until the refresh, at most, and what it takes: 90 seconds are allowed."""
+    readings: list[dict[sg.Key, Value]] = [
+        {
+            key: n % 7 / 4  # whose sums are exact in any order
+            for sk in range(1001, 1101)
+            for n, key in enumerate(sg.numbers(count, every=every, sk=sk, ago=ago))
+        }
+        for count, every in ((50, 600), (101, 61))
+    ]
+    there, backlog = readings
+    sg.write(database_url, there)
+    assert rollups.refresh(database, NOW).complete
+    assert sg.close(database_url, close_after=2 * DAY).complete
+    started = time.monotonic()
+    written = sg.write(database_url, backlog)
+    report = rollups.refresh(database, NOW + MINUTE)
+    took = time.monotonic() - started
+    print(f"{written} late readings, {report.marks} minutes: {took:.2f} s")
+    assert (written, report.complete) == (10_000, True)
+    assert took < 30
+    assert rollups.wrong_buckets(connection) == []

@@ -10,9 +10,12 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
+from traksense.db.by_engine import RollupStoreByEngine
 from traksense.db.connection import Database
+from traksense.db.engine import EngineOf
 from traksense.db.rollups import SqlRollupStore
-from traksense.services.rollups import LEVELS, RefreshReport, Rollups
+from traksense.db.timescale.rollups import TimescaleRollupStore
+from traksense.services.rollups import LEVELS, RefreshReport, Rollups, RollupStore
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -76,9 +79,47 @@ def refreshed(connection: psycopg.Connection[Any]) -> dict[str, datetime | None]
     )
 
 
+def store(database: Database) -> RollupStore:
+    """The store of the database's engine."""
+    return RollupStoreByEngine(
+        EngineOf(database), SqlRollupStore(database), TimescaleRollupStore(database)
+    )
+
+
 def refresh(database: Database, now: datetime | None = None) -> RefreshReport:
     """A run of the job at this time."""
-    return Rollups(SqlRollupStore(database), now=lambda: now or datetime.now(UTC)).refresh()
+    return Rollups(store(database), now=lambda: now or datetime.now(UTC)).refresh()
+
+
+def marks(connection: psycopg.Connection[Any]) -> int:
+    """Late minutes that wait for a refresh; an engine that keeps no such list has none."""
+    if connection.execute("SELECT to_regclass('public.rollup_dirty')").fetchone() == (None,):
+        return 0
+    row = connection.execute("SELECT count(*) FROM public.rollup_dirty").fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def put(
+    connection: psycopg.Connection[Any],
+    level: str,
+    *rows: tuple[datetime, float, float, float, int, int],
+) -> None:
+    """Rows of a level (bucket, s, mn, mx, point_sk, n) straight into what it is stored in."""
+    first, last = min(row[0] for row in rows).date(), max(row[0] for row in rows).date()
+    where = connection.execute("SELECT to_regprocedure('public.level_table(text)')").fetchone()
+    if where == (None,):
+        connection.execute("SELECT public.ensure_rollup_partitions(%s, %s)", (first, last))
+        table = f"public.r_{level}"
+    else:
+        (table,) = connection.execute(
+            "SELECT public.level_table(%s)::text", (level,)
+        ).fetchone() or ("",)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"INSERT INTO {table} (bucket, s, mn, mx, point_sk, n)"
+            " VALUES (%s, %s, %s, %s, %s, %s)".encode(),
+            rows,
+        )
 
 
 def wrong_buckets(connection: psycopg.Connection[Any]) -> list[str]:

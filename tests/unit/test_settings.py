@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from traksense.domain.errors import ConfigurationError
-from traksense.settings import CognitoSettings, FunctionSettings, MigrationSettings
+from traksense.settings import (
+    CognitoSettings,
+    FunctionSettings,
+    LevelSettings,
+    MigrationSettings,
+    RetentionSettings,
+)
 
 URL = "postgresql://user@127.0.0.1/db"
 
@@ -57,6 +63,38 @@ def test_everything_can_be_set() -> None:
 def test_what_is_wrong_is_named(variable: str, value: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         FunctionSettings.from_environment({"DATABASE_URL": URL, variable: value})
+
+
+def test_levels_are_kept_for_ever_longer_unless_it_is_said_otherwise() -> None:
+    levels = LevelSettings(minutes_days=365, five_minutes_days=730, hours_days=1825)
+    assert LevelSettings.from_environment({}) == levels
+    assert RetentionSettings.from_environment({}) == RetentionSettings(
+        minutes_days=365,
+        five_minutes_days=730,
+        hours_days=1825,
+        close_after_days=2,
+        dead_letter_days=30,
+    )
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"MINUTE_RETENTION": "13"}, "MINUTE_RETENTION_DAYS is 13: it must be at least "
+                                     "TRAKSENSE_RAW_RETENTION_DAYS, which is 14"),
+        ({"RAW_RETENTION": "60", "MINUTE_RETENTION": "30"}, "which is 60"),
+        ({"FIVE_MINUTE_RETENTION": "364"}, "TRAKSENSE_MINUTE_RETENTION_DAYS, which is 365"),
+        ({"HOUR_RETENTION": "729"}, "TRAKSENSE_FIVE_MINUTE_RETENTION_DAYS, which is 730"),
+        ({"HOUR_RETENTION": "for ever"}, "TRAKSENSE_HOUR_RETENTION_DAYS is 'for ever'"),
+    ],
+)  # fmt: skip
+def test_a_level_is_kept_at_least_as_long_as_what_it_is_made_of(
+    environ: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        LevelSettings.from_environment(
+            {f"TRAKSENSE_{name}_DAYS": value for name, value in environ.items()}
+        )
 
 
 def test_a_password_in_the_url_is_never_repeated_in_an_error() -> None:

@@ -43,7 +43,7 @@ export function makeOption({ panels, from, to, width, theme, colorOf, tooltip })
     ),
     series: panels.flatMap((panel, index) =>
       panel.series.map((series) =>
-        lineOf(panel, series, index, theme.series[colorOf(series.point)]),
+        lineOf(panel, series, index, theme, theme.series[colorOf(series.point)]),
       ),
     ),
   };
@@ -134,7 +134,7 @@ function laneAxis({ words }, index, left, theme) {
   };
 }
 
-function lineOf(panel, series, index, color) {
+function lineOf(panel, series, index, theme, color) {
   const { point } = series;
   const isNum = panel.kind === "num";
   const place = isNum ? null : new Map(panel.words.map(({ value }, at) => [value, at]));
@@ -152,7 +152,7 @@ function lineOf(panel, series, index, color) {
     lineStyle: { width: lineWidth(isNum, rows.length), color },
     itemStyle: { color },
     emphasis: { disabled: true },
-    markLine: isNum ? limitLines(point, color) : undefined,
+    markLine: isNum ? limitLines(point, theme, color) : undefined,
   };
 }
 
@@ -161,7 +161,7 @@ function lineWidth(isNum, rows) {
   return rows > MANY_ROWS ? 1.2 : 1.6;
 }
 
-function limitLines(point, color) {
+function limitLines(point, theme, color) {
   const { low, high } = limitsOf(point);
   const data = [
     ...(high === null ? [] : [{ yAxis: high, name: t("chart.high", { value: formatNumber(high) }) }]),
@@ -172,6 +172,10 @@ function limitLines(point, color) {
     symbol: "none",
     data,
     lineStyle: { color, type: "dashed", width: 1.2 },
-    label: { position: "insideEndTop", formatter: "{b}", color, fontSize: 11 },
+    label: {
+      position: "insideEndTop", formatter: "{b}", color, fontSize: 11,
+      // Readable where a curve runs behind it.
+      backgroundColor: theme.surface, padding: [1, 4], borderRadius: 3,
+    },
   };
 }

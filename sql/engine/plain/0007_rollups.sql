@@ -71,6 +71,50 @@ SELECT m.point_sk, m.ts, m.v_num,
 FROM public.m_raw m
 WHERE m.v_num IS NOT NULL;
 
+-- A refresh reads the last minutes of all points. They lie at the end of a partition, in no order
+-- but that of their coming, and these say on which pages: a few bytes for 32 of them. Pages that
+-- are not summarized yet, the newest, are read in any case.
+CREATE INDEX m_raw_ts_idx ON public.m_raw
+    USING brin (ts) WITH (pages_per_range = 32, autosummarize = off);
+CREATE INDEX r_1m_bucket_idx ON public.r_1m
+    USING brin (bucket) WITH (pages_per_range = 32, autosummarize = off);
+CREATE INDEX r_5m_bucket_idx ON public.r_5m
+    USING brin (bucket) WITH (pages_per_range = 32, autosummarize = off);
+
+CREATE FUNCTION public.summarize_pages(summary regclass, first timestamptz, ends timestamptz)
+    RETURNS integer
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog SET TimeZone = 'UTC'
+    -- Whoever vacuums the partition summarizes it, too. After deadlock_timeout, a second, the
+    -- server would end an autovacuum for our sake.
+    SET lock_timeout = '50ms' AS $$
+DECLARE
+    part regclass;
+    ranges integer := 0;
+BEGIN
+    FOR part IN
+        SELECT i.inhrelid
+        FROM pg_inherits i
+        JOIN pg_index x ON x.indexrelid = i.inhrelid
+        JOIN pg_class c ON c.oid = x.indrelid
+        CROSS JOIN LATERAL (SELECT substring(c.relname FROM '\d{6,8}$') AS name) t
+        WHERE i.inhparent = summary
+          AND t.name BETWEEN left(to_char(first, 'YYYYMMDD'), length(t.name))
+                         AND left(to_char(ends, 'YYYYMMDD'), length(t.name))
+    LOOP
+        BEGIN
+            ranges := ranges + brin_summarize_new_values(part);
+        EXCEPTION WHEN lock_not_available THEN
+            NULL;
+        END;
+    END LOOP;
+    RETURN ranges;
+END
+$$;
+COMMENT ON FUNCTION public.summarize_pages(regclass, timestamptz, timestamptz) IS
+    'Notes in the partitions of an index which instants the newest pages hold, so that refreshes '
+    'pass them over; how many ranges of pages.';
+
 CREATE FUNCTION public.ensure_rollup_partitions(first_day date, last_day date) RETURNS integer
     LANGUAGE plpgsql
     SET search_path = pg_catalog SET TimeZone = 'UTC' SET DateStyle = 'ISO' AS $$

@@ -41,6 +41,7 @@ CREATE TABLE public.closed_days (
     day date PRIMARY KEY,
     state text NOT NULL CHECK (state IN ('closing', 'closed')),
     built_to bigint NOT NULL DEFAULT -2147483649,
+    waits_for text[],
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     closed_at timestamptz,
     readings bigint NOT NULL DEFAULT 0,
@@ -51,6 +52,8 @@ COMMENT ON TABLE public.closed_days IS
     'UTC days whose readings are, or are being, moved into segments.';
 COMMENT ON COLUMN public.closed_days.built_to IS
     'Points up to this key have their segment; an interrupted run goes on behind it.';
+COMMENT ON COLUMN public.closed_days.waits_for IS
+    'Transactions that may not see all segments of the day; NULL: it is not known which.';
 COMMENT ON COLUMN public.closed_days.merged IS 'Late readings taken into segments since.';
 
 CREATE TABLE public.closing_points (

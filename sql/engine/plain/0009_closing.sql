@@ -3,7 +3,8 @@
 --   begin_closing   inserts past this function are refused, late readings are noted (closing_points)
 --   build_slice     segments into a table of their own, some points at a time, again and again
 --   catch_up        those of the points that were noted meanwhile, once more
---   finish_closing  the rest of these, then the table becomes a partition and the rows go
+--   finish_closing  the rest of these; once every transaction sees all segments, the table
+--                   becomes a partition and the rows go
 --   merge_late      later: rows that came for a closed day go into their segments
 --
 -- Each is one transaction, and after a kill the next run goes on with the one that was not
@@ -23,6 +24,25 @@ END
 $$;
 COMMENT ON FUNCTION public.lock_day(date, boolean) IS
     'Shared: the day''s form stays what it is until the transaction ends. Else: it may change.';
+
+-- TRUNCATE and a change of partitions are for everybody at once, also for a transaction of
+-- REPEATABLE READ whose snapshot is from before. What takes the place of rows must be in every
+-- snapshot by then: so it is committed first, and the change waits for whoever was at work.
+CREATE FUNCTION public.running_transactions() RETURNS text[]
+    LANGUAGE sql VOLATILE SET search_path = pg_catalog
+    RETURN (
+        SELECT coalesce(array_agg(l.virtualxid || ' of ' || l.pid), '{}')
+        FROM pg_locks l
+        JOIN pg_stat_activity a ON a.pid = l.pid
+        WHERE l.locktype = 'virtualxid' AND l.virtualxid = l.virtualtransaction
+          AND l.pid <> pg_backend_pid()
+          AND a.datid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+          -- The server's own, such as autovacuum, read nothing.
+          AND a.usesysid IS NOT NULL
+    );
+COMMENT ON FUNCTION public.running_transactions() IS
+    'The other transactions in this database. Once those of a list are gone, every snapshot is of '
+    'later than the list.';
 
 CREATE FUNCTION public.utc_midnight(of_day date) RETURNS timestamptz
     LANGUAGE sql IMMUTABLE SET search_path = pg_catalog
@@ -138,7 +158,7 @@ BEGIN
     SELECT * INTO built
     FROM public.build_segments(format('public.m_segment_%s', name)::regclass, of_day, points);
     UPDATE public.closed_days
-    SET built_to = (SELECT max(p) FROM unnest(points) AS p),
+    SET built_to = (SELECT max(p) FROM unnest(points) AS p), waits_for = NULL,
         readings = readings + built.readings, segments = segments + built.segments
     WHERE day = of_day;
     RETURN true;
@@ -173,7 +193,7 @@ BEGIN
         INTO gone USING points;
     SELECT * INTO built FROM public.build_segments(target, of_day, points);
     UPDATE public.closed_days
-    SET readings = readings + built.readings - gone.readings,
+    SET waits_for = NULL, readings = readings + built.readings - gone.readings,
         segments = segments + built.segments - gone.segments
     WHERE day = of_day;
     RETURN cardinality(points);
@@ -202,15 +222,25 @@ CREATE FUNCTION public.finish_closing(of_day date) RETURNS boolean
     SET lock_timeout = '1s' AS $$
 DECLARE
     name text := to_char(of_day, 'YYYYMMDD');
+    older text[];
 BEGIN
     PERFORM public.lock_day(of_day, false);
-    -- The day's own row before its table: the order of build_slice.
-    PERFORM FROM public.closed_days WHERE day = of_day AND state = 'closing' FOR UPDATE;
+    -- The day's own row before its table: the order of build_slice, which has committed what it
+    -- built when we have the row.
+    SELECT waits_for INTO older FROM public.closed_days
+    WHERE day = of_day AND state = 'closing' FOR UPDATE;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    WHILE public.build_again(of_day, 1000) > 0 LOOP
-    END LOOP;
+    IF public.build_again(of_day, 1000) > 0 THEN
+        RETURN false;
+    END IF;
+    older := ARRAY(SELECT t FROM unnest(public.running_transactions()) AS t
+                   WHERE older IS NULL OR t = ANY (older));
+    IF cardinality(older) > 0 THEN
+        UPDATE public.closed_days SET waits_for = older WHERE day = of_day;
+        RETURN false;
+    END IF;
     EXECUTE format('LOCK TABLE public.m_raw_%s IN ACCESS EXCLUSIVE MODE', name);
     EXECUTE format(
         'ALTER TABLE public.m_segment ATTACH PARTITION public.m_segment_%s '
@@ -218,13 +248,14 @@ BEGIN
         name, public.utc_midnight(of_day), public.utc_midnight(of_day + 1));
     EXECUTE format('ALTER TABLE public.m_segment_%s DROP CONSTRAINT day', name);
     EXECUTE format('TRUNCATE public.m_raw_%s', name);
-    UPDATE public.closed_days SET state = 'closed', closed_at = clock_timestamp()
+    UPDATE public.closed_days SET state = 'closed', closed_at = clock_timestamp(), waits_for = NULL
     WHERE day = of_day;
     RETURN true;
 END
 $$;
 COMMENT ON FUNCTION public.finish_closing(date) IS
-    'Switches a day, all of whose slices are built, from rows to segments; whether it did.';
+    'Switches a day, all of whose slices are built, from rows to segments. False: not yet, because '
+    'of points that were built again, or of transactions that began before the last was built.';
 
 CREATE FUNCTION public.late_days() RETURNS SETOF date
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog SET DateStyle = 'ISO' AS $$

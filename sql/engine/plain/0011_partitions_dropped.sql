@@ -24,6 +24,7 @@ CREATE FUNCTION public.drop_oldest(of_level text, up_to timestamptz) RETURNS tex
     SET lock_timeout = '1s' AS $$
 DECLARE
     parent regclass := format('public.%I', CASE of_level WHEN 'raw' THEN 'm_raw'
+                                                         WHEN 'messages' THEN 'm_message'
                                                          ELSE 'r_' || of_level END)::regclass;
     oldest record;
     of_day date;

@@ -2,18 +2,22 @@
 --
 -- A refresh writes the buckets of all points minute by minute: a month of one point lies on as
 -- many pages as it has buckets. A month that nothing late can reach any more is copied in the
--- order of (point_sk, bucket), while it is read, and the copy takes its place in one short
--- transaction. A change meanwhile shows by a trigger, and the copy begins anew.
+-- order of (point_sk, bucket), while it is read. Once every running transaction began after that,
+-- the copy takes its place in one short transaction. A change meanwhile shows by a trigger, and the
+-- copy begins anew.
 
 CREATE TABLE public.rollup_rewrites (
     partition text PRIMARY KEY,
     state text NOT NULL CHECK (state IN ('copying', 'done')),
     copied_pages bigint NOT NULL DEFAULT 0,
     is_changed boolean NOT NULL DEFAULT false,
+    waits_for text[],
     rewritten_at timestamptz
 );
 COMMENT ON TABLE public.rollup_rewrites IS
     'Months of rollups that are, or are being, put in the order of (point_sk, bucket).';
+COMMENT ON COLUMN public.rollup_rewrites.waits_for IS
+    'Transactions that may not see the whole copy; NULL: it is not known which.';
 
 CREATE FUNCTION public.note_rollup_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
@@ -30,6 +34,7 @@ DECLARE
     month record;
     parent text;
 BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('traksense.rollup order', 0));
     FOREACH parent IN ARRAY ARRAY['r_1h', 'r_5m', 'r_1m'] LOOP
         SELECT b.*, parent AS parent, w.state INTO month
         FROM public.partition_bounds(format('public.%I', parent)::regclass) b
@@ -75,7 +80,7 @@ BEGIN
         'ON CONFLICT DO NOTHING',
         of_partition || '_sorted', of_partition,
         format('(%s,0)', reached), format('(%s,0)', reached + most_pages));
-    UPDATE public.rollup_rewrites SET copied_pages = reached + most_pages
+    UPDATE public.rollup_rewrites SET copied_pages = reached + most_pages, waits_for = NULL
     WHERE partition = of_partition;
     RETURN true;
 END
@@ -91,9 +96,21 @@ CREATE FUNCTION public.finish_rewrite(of_partition text) RETURNS boolean
 DECLARE
     parent text := regexp_replace(of_partition, '_\d+$', '');
     copy text := of_partition || '_sorted';
+    older text[];
     was_changed boolean;
     bounds record;
 BEGIN
+    SELECT w.waits_for INTO older FROM public.rollup_rewrites w
+    WHERE w.partition = of_partition AND w.state = 'copying';
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    older := ARRAY(SELECT t FROM unnest(public.running_transactions()) AS t
+                   WHERE older IS NULL OR t = ANY (older));
+    IF cardinality(older) > 0 THEN
+        UPDATE public.rollup_rewrites SET waits_for = older WHERE partition = of_partition;
+        RETURN NULL;
+    END IF;
     -- From the top down, as everybody who reads or writes a partitioned table.
     EXECUTE format('LOCK TABLE ONLY public.%I IN ACCESS EXCLUSIVE MODE', parent);
     EXECUTE format('LOCK TABLE public.%I IN ACCESS EXCLUSIVE MODE', of_partition);
@@ -123,4 +140,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION public.finish_rewrite(text) IS
-    'Puts the copy in the month''s place; false: the month was changed, the copy is thrown away.';
+    'Puts the copy in the month''s place. False: the month was changed, the copy is thrown away; '
+    'NULL: not yet, because of transactions that began before the copy was whole.';

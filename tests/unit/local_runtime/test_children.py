@@ -5,7 +5,7 @@ from pathlib import Path
 
 from local.aws.identifiers import PoolIds
 from local.children import AWS, CHILDREN, RunFacts, specs
-from traksense.contracts.functions import FUNCTIONS
+from traksense.contracts.functions import API, FUNCTIONS, MAINTENANCE, RETENTION_ENVIRONMENT
 from traksense.contracts.queues import QUEUES
 from traksense.contracts.schedules import SCHEDULES
 
@@ -48,6 +48,16 @@ def test_no_child_gets_the_administrators_database_or_a_persons_aws_account() ->
         assert not {"AWS_PROFILE", "AWS_SESSION_TOKEN", "PGPASSWORD"} & set(environment), name
         assert environment["AWS_ACCESS_KEY_ID"] == "LOCAL1", name
         assert environment["PATH"] == "/bin", name
+
+
+def test_what_is_kept_how_long_reaches_whoever_drops_and_whoever_shows_it() -> None:
+    chosen = {name: str(40 + n) for n, name in enumerate(RETENTION_ENVIRONMENT)}
+    found = {spec.name: spec.environment for spec in specs(CHILDREN, FACTS, INHERITED | chosen)}
+    for child, function in (("scheduler", MAINTENANCE), ("gateway", API)):
+        wanted = {name: chosen[name] for name in function.environment if name in chosen}
+        assert len(wanted) >= 4
+        assert found[child].items() >= wanted.items()
+    assert not any(name in environments()["gateway"] for name in RETENTION_ENVIRONMENT)
 
 
 def test_the_scheduler_may_do_what_its_schedules_need() -> None:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
@@ -54,7 +54,7 @@ def service(platform: InMemoryPlatform) -> Iterator[MakeService]:
     def make(**changes: Any) -> IngestService:
         arguments: dict[str, Any] = {
             "directory": Directory(platform),
-            "acceptance": Acceptance(vendors.decode, timedelta(days=14)),
+            "acceptance": Acceptance(vendors.decode, timedelta(days=14), vendors.snapshot),
             "store": InMemoryReadingStore(platform),
             "slice_size": 5,
         }
@@ -73,6 +73,27 @@ def take(service: IngestService, records: list[dict[str, Any]]) -> Any:
 def test_a_batch_is_written_in_slices(platform: InMemoryPlatform, service: MakeService) -> None:
     result = take(service(), readings(12))
     assert (result.stored, result.failed, platform.writes) == (12, [], 3)
+
+
+def test_a_devices_messages_share_a_slice_and_keep_their_order(
+    platform: InMemoryPlatform, service: MakeService
+) -> None:
+    """Rows that are neighbours in the index go together; the odd slice goes first."""
+
+    class Noting(InMemoryReadingStore):
+        seen: ClassVar[list[list[float]]] = []
+
+        def write(self, accepted: Accepted) -> Written:
+            self.seen.append([float(value) for value in accepted.rows.values()])
+            return super().write(accepted)
+
+    first, second = telem("acme", "chiller-1"), telem("acme", "chiller-2")
+    mixed = [
+        record(second if n % 2 else first, normalised(stamp(n), temp=float(n))) for n in range(12)
+    ]
+    result = take(service(store=Noting(platform)), mixed)
+    assert (result.stored, result.failed) == (12, [])
+    assert Noting.seen == [[0, 2], [4, 6, 8, 10, 1], [3, 5, 7, 9, 11]]
 
 
 def test_an_empty_batch_asks_for_nothing(platform: InMemoryPlatform, service: MakeService) -> None:
@@ -256,7 +277,7 @@ def test_closing_gives_the_connection_back_in_the_thread_that_used_it(
     released: list[str] = []
     service = IngestService(
         Directory(platform),
-        Acceptance(vendors.decode, timedelta(days=14)),
+        Acceptance(vendors.decode, timedelta(days=14), vendors.snapshot),
         InMemoryReadingStore(platform),
         release=lambda: released.append(threading.current_thread().name),
     )
@@ -272,7 +293,9 @@ def take_at(platform: InMemoryPlatform, now: datetime, message: Message) -> Acce
     accepted = Accepted()
     device = platform.devices["acme_chiller-1"]
     now_us = int(now.timestamp() * 1_000_000)
-    Acceptance(vendors.decode, timedelta(days=14)).take(accepted, message, device, now_us)
+    Acceptance(vendors.decode, timedelta(days=14), vendors.snapshot).take(
+        accepted, message, device, now_us
+    )
     return accepted
 
 
@@ -303,6 +326,38 @@ def test_no_clock_makes_a_key_of_another_point_or_time(
     assert len(accepted.dead_letters) == 1
 
 
+@pytest.mark.parametrize(
+    ("point", "reason"),
+    [
+        ({"name": "ghost", "v": 1.5}, "unknown_point"),
+        ({"name": "pressure", "v": 1.5}, "not_contracted"),
+        ({"name": "mode", "t": "enum", "v": "of nobody"}, "bad_enum_value"),
+        ({"name": "mode", "t": "text", "v": "COOL"}, "wrong_type"),
+        ({"name": "compressor_on", "t": "bool", "v": 1.5}, "wrong_type"),
+        ({"name": "temp", "v": 1.5, "u": "kWh"}, "unit_mismatch"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_bad_point_of_a_plain_message_does_not_lose_its_neighbours(
+    platform: InMemoryPlatform, point: dict[str, Any], reason: str, place: int
+) -> None:
+    device = platform.devices["acme_chiller-1"]
+    left_out = msgspec.structs.replace(device.points["pressure"], is_contracted=False)
+    device = msgspec.structs.replace(device, points={**device.points, "pressure": left_out})
+    good = [{"name": "note", "t": "text", "v": "a"}, {"name": "temp", "v": 2.5, "u": "°C"}]
+    if point["name"] == "temp":
+        good[1] = {"name": "compressor_on", "t": "bool", "v": True}
+    document = {"schema": "v1", "ts": stamp(), "points": [*good[:place], point, *good[place:]]}
+    at_us = int(NOW.timestamp() * 1_000_000)
+    one = Message("1", msgspec.json.encode(document), TOPIC, None, at_us)
+    accepted = Accepted()
+    Acceptance(vendors.decode, timedelta(days=14), vendors.snapshot).take(
+        accepted, one, device, at_us
+    )
+    assert list(accepted.rows.values()) == [each["v"] for each in good]
+    assert (accepted.reasons, accepted.repeated) == ({reason: 1}, 0)
+
+
 def test_a_broker_whose_clock_is_ahead_keeps_no_device_online(platform: InMemoryPlatform) -> None:
     accepted = take_at(platform, NOW, message(stamp(), NOW + timedelta(days=1)))
     (heard,) = accepted.heard.values()
@@ -322,7 +377,7 @@ def test_a_meters_code_that_nobody_has_is_never_read_as_the_devices_own_point() 
     payload = {"timestamp": stamp(), "leituras": [{"dispositivo": "D77", "valor": "5"}]}
     accepted = Accepted()
     one = Message("1", msgspec.json.encode(payload), telem("acme", "x"), None, 0)
-    Acceptance(vendors.decode, timedelta(days=14)).take(
+    Acceptance(vendors.decode, timedelta(days=14), vendors.snapshot).take(
         accepted, one, meter, int(NOW.timestamp() * 1e6)
     )
     assert accepted.rows == {}
@@ -334,7 +389,9 @@ def test_a_base_name_that_is_no_childs_is_the_devices_own() -> None:
     at_us = int(NOW.timestamp() * 1_000_000)
     one = Message("1", b" \n" + msgspec.json.encode(pack), telem("acme", "x"), None, at_us)
     accepted = Accepted()
-    Acceptance(vendors.decode, timedelta(days=14)).take(accepted, one, sensor("sensor-1"), at_us)
+    Acceptance(vendors.decode, timedelta(days=14), vendors.snapshot).take(
+        accepted, one, sensor("sensor-1"), at_us
+    )
     assert list(accepted.rows.values()) == [1.5]
 
 
@@ -347,7 +404,9 @@ def test_the_metadata_of_each_child_of_a_pack_reaches_its_own_device(
     at_us = int(NOW.timestamp() * 1_000_000)
     one = Message("1", msgspec.json.encode(pack), telem("acme", "khomp-1"), None, at_us)
     accepted = Accepted()
-    Acceptance(vendors.decode, timedelta(days=14)).take(accepted, one, gateway, at_us)
+    Acceptance(vendors.decode, timedelta(days=14), vendors.snapshot).take(
+        accepted, one, gateway, at_us
+    )
     assert accepted.reported == {
         first.device_id: {"model": "nit20l"},
         second.device_id: {"model": "nit21"},

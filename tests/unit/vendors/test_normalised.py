@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from traksense.domain.readings import MAX_TEXT_CHARS, Decoded
 from traksense.domain.reasons import Reason
-from traksense.vendors import normalised
+from traksense.vendors import normalised, snapshot
 
 TS = "2025-10-07T02:34:12Z"
 TS_US = 1_759_804_452_000_000
@@ -257,3 +258,40 @@ def test_a_good_message_takes_the_fast_way() -> None:
     )
     assert whole is not None
     assert [one.value for one in whole.readings] == [1.0, False, "ON"]
+
+
+def test_points_of_one_instant_are_a_snapshot() -> None:
+    plain = snapshot(
+        b'{"schema":"v1","ts":"2025-10-07T02:34:12Z","points":[{"name":"a","v":1,"u":"\\u00b0C"},'
+        b'{"name":"b","t":"bool","v":false},{"name":"c","t":"enum","v":"ON"}],"meta":{"fw":"1"}}'
+    )
+    assert plain is not None
+    assert (plain.ts_us, plain.meta) == (TS_US, {"fw": "1"})
+    assert [(one.point, one.value, one.declared, one.unit) for one in plain.points] == [
+        ("a", 1.0, "float", "°C"),
+        ("b", False, "bool", None),
+        ("c", "ON", "enum", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        message({"name": "a", "v": 1, "ts": TS}),
+        message({"name": "a", "v": 1}, ts=None),
+        message({"name": "a", "v": 1}, ts="2025-10-07T02:34:12"),
+        message({"name": "a", "v": 1}, ts="0001-01-01T00:00:00+10:00"),
+        message({"name": "a", "v": 1}, meta={"site": {"room": 1}}),
+        message({"name": "a", "t": "text", "v": "\0"}),
+        message({"name": "a", "t": "text", "v": "\ud800"}),
+        message({"name": "a", "v": None}),
+        message({"name": "a", "v": 10**400}),
+        message({"name": "", "v": 1}),
+        message({"name": "a", "v": 1}, schema="v2"),
+        [message({"name": "a", "v": 1})],
+        {"di1": 1, "ts": TS},
+        message({"name": "a", "t": "text", "v": "x" * 128 * 1024}),
+    ],
+)
+def test_what_needs_a_closer_look_is_no_snapshot(payload: object) -> None:
+    assert snapshot(json.dumps(payload).encode()) is None

@@ -41,7 +41,7 @@ def ingest() -> IngestService:
     settings, database = start("ingest")
     return IngestService(
         Directory(SqlDirectoryLoader(database)),
-        Acceptance(vendors.decode, timedelta(days=settings.raw_retention_days)),
+        Acceptance(vendors.decode, timedelta(days=settings.raw_retention_days), vendors.snapshot),
         SqlReadingStore(database),
         release=database.close,
     )
@@ -66,23 +66,39 @@ def maintenance() -> MaintenanceService:
 
 def maintenance_of(settings: FunctionSettings, database: Database) -> MaintenanceService:
     """The maintenance jobs over a database."""
+    from traksense.db.by_engine import ClosingByEngine, RollupStoreByEngine
+    from traksense.db.engine import EngineOf
     from traksense.db.maintenance import SqlMaintenanceStore
+    from traksense.db.messages import SqlMessageStore
     from traksense.db.retention import SqlRetentionStore
     from traksense.db.rollups import SqlRollupStore
     from traksense.db.segments import SqlSegmentStore
+    from traksense.db.timescale.compression import TimescaleCompressionStore
+    from traksense.db.timescale.rollups import TimescaleRollupStore
+    from traksense.services.compression import Compression
     from traksense.services.maintenance import MaintenanceService
+    from traksense.services.messages import Messages
     from traksense.services.retention import Keep, Retention
     from traksense.services.rollups import Rollups
     from traksense.services.segments import Segments
     from traksense.settings import RetentionSettings
 
     keep = RetentionSettings.from_environment()
+    close_after = timedelta(days=keep.close_after_days)
+    engine = EngineOf(database)
 
     return MaintenanceService(
         SqlMaintenanceStore(database),
         timedelta(days=settings.raw_retention_days),
-        rollups=Rollups(SqlRollupStore(database)),
-        segments=Segments(SqlSegmentStore(database), timedelta(days=keep.close_after_days)),
+        rollups=Rollups(
+            RollupStoreByEngine(engine, SqlRollupStore(database), TimescaleRollupStore(database))
+        ),
+        segments=ClosingByEngine(
+            engine,
+            Segments(SqlSegmentStore(database), close_after),
+            Compression(TimescaleCompressionStore(database), close_after),
+        ),
+        messages=Messages(SqlMessageStore(database), close_after),
         retention=Retention(
             SqlRetentionStore(database),
             Keep(

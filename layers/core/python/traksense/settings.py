@@ -87,32 +87,63 @@ class FunctionSettings:
             ),
             prepare_statements=_choice(environ, "TRAKSENSE_PREPARE", ("on", "off"), "off") == "on",
             metrics=cast(Metrics, _choice(environ, "TRAKSENSE_METRICS", get_args(Metrics), "emf")),
-            raw_retention_days=_whole_number(environ, "TRAKSENSE_RAW_RETENTION_DAYS", 14, 1, 365),
+            raw_retention_days=_raw_days(environ),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionSettings:
-    """How long the platform keeps what, besides raw readings; in days."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelSettings:
+    """How long the rollups are kept; in days."""
 
-    close_after_days: int
     minutes_days: int
     five_minutes_days: int
     hours_days: int
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> LevelSettings:
+        """Read the environment. Raises ConfigurationError."""
+        return cls(**_level_days(environ))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSettings(LevelSettings):
+    """What maintenance keeps, and how; in days."""
+
+    close_after_days: int
     dead_letter_days: int
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> RetentionSettings:
         """Read the environment. Raises ConfigurationError."""
         return cls(
+            **_level_days(environ),
             close_after_days=_whole_number(environ, "TRAKSENSE_CLOSE_AFTER_DAYS", 2, 1, 365),
-            minutes_days=_whole_number(environ, "TRAKSENSE_MINUTE_RETENTION_DAYS", 365, 1, 36_500),
-            five_minutes_days=_whole_number(
-                environ, "TRAKSENSE_FIVE_MINUTE_RETENTION_DAYS", 730, 1, 36_500
-            ),
-            hours_days=_whole_number(environ, "TRAKSENSE_HOUR_RETENTION_DAYS", 1825, 1, 36_500),
             dead_letter_days=_whole_number(environ, "TRAKSENSE_DEAD_LETTER_DAYS", 30, 1, 36_500),
         )
+
+
+def _raw_days(environ: Mapping[str, str]) -> int:
+    return _whole_number(environ, "TRAKSENSE_RAW_RETENTION_DAYS", 14, 1, 365)
+
+
+def _level_days(environ: Mapping[str, str]) -> dict[str, int]:
+    """Each level is computed anew from the one before it when readings come late, so that it is
+    kept at least as long.
+    """
+    source, least = "TRAKSENSE_RAW_RETENTION_DAYS", _raw_days(environ)
+    days: dict[str, int] = {}
+    for field, name, default in (
+        ("minutes_days", "TRAKSENSE_MINUTE_RETENTION_DAYS", 365),
+        ("five_minutes_days", "TRAKSENSE_FIVE_MINUTE_RETENTION_DAYS", 730),
+        ("hours_days", "TRAKSENSE_HOUR_RETENTION_DAYS", 1825),
+    ):
+        days[field] = _whole_number(environ, name, default, 1, 36_500)
+        if days[field] < least:
+            raise ConfigurationError(
+                f"{name} is {days[field]}: it must be at least {source}, which is {least}"
+            )
+        source, least = name, days[field]
+    return days
 
 
 @dataclass(frozen=True, slots=True)

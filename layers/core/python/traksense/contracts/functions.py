@@ -15,6 +15,21 @@ COMMON_ENVIRONMENT: Final = (
     "TRAKSENSE_RAW_RETENTION_DAYS",
 )
 
+LEVEL_ENVIRONMENT: Final = (
+    "TRAKSENSE_MINUTE_RETENTION_DAYS",
+    "TRAKSENSE_FIVE_MINUTE_RETENTION_DAYS",
+    "TRAKSENSE_HOUR_RETENTION_DAYS",
+)
+"""How far back the rollups reach: for who drops them, and for who chooses among them."""
+
+RETENTION_ENVIRONMENT: Final = (
+    "TRAKSENSE_RAW_RETENTION_DAYS",
+    *LEVEL_ENVIRONMENT,
+    "TRAKSENSE_CLOSE_AFTER_DAYS",
+    "TRAKSENSE_DEAD_LETTER_DAYS",
+)
+"""All that says how long something is kept, and as what."""
+
 
 @dataclass(frozen=True, slots=True)
 class Function:
@@ -57,6 +72,7 @@ API: Final = Function(
     database_roles=("traksense_app", "traksense_ops"),
     environment=(
         *COMMON_ENVIRONMENT,
+        *LEVEL_ENVIRONMENT,
         "COGNITO_USER_POOL_ID",
         "COGNITO_CLIENT_ID",
         "AWS_REGION",
@@ -71,11 +87,7 @@ MAINTENANCE: Final = Function(
     database_roles=("traksense_owner",),
     environment=(
         *COMMON_ENVIRONMENT,
-        "TRAKSENSE_CLOSE_AFTER_DAYS",
-        "TRAKSENSE_MINUTE_RETENTION_DAYS",
-        "TRAKSENSE_FIVE_MINUTE_RETENTION_DAYS",
-        "TRAKSENSE_HOUR_RETENTION_DAYS",
-        "TRAKSENSE_DEAD_LETTER_DAYS",
+        *(name for name in RETENTION_ENVIRONMENT if name not in COMMON_ENVIRONMENT),
     ),
 )
 

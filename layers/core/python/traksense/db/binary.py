@@ -6,7 +6,7 @@ Numbers are big-endian; a timestamptz is microseconds since 2000-01-01 UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct, pack
 from typing import Any, Final
 from uuid import UUID
@@ -14,8 +14,7 @@ from uuid import UUID
 from psycopg.adapt import Buffer, Dumper, PyFormat
 from psycopg.pq import Format
 
-from traksense.domain.readings import Value
-from traksense.services.acceptance import TS_BITS, TS_MASK
+from traksense.domain.readings import TS_BITS, TS_MASK, Value
 
 PG_EPOCH_US: Final = 946_684_800_000_000
 """2000-01-01 UTC in microseconds since the Unix epoch."""
@@ -24,7 +23,11 @@ _COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + pack(">ii", 0, 0)
 _COPY_TRAILER: Final = pack(">h", -1)
 _NULL: Final = pack(">i", -1)
 
+CHUNK_ROWS: Final = 2000
+"""Rows of COPY data that are made at a time: the server takes them in while the next are made."""
+
 _NUMBER_ROW: Final = Struct(">hiqidii")
+_WIDE_NUMBER: Final = Struct(">hiqidiiiii")
 _ROW_START: Final = Struct(">hiq")
 _FLOAT: Final = Struct(">id")
 _KEY: Final = Struct(">ii")
@@ -37,18 +40,46 @@ def _field(data: bytes) -> bytes:
     return pack(">i", len(data)) + data
 
 
-def copy_numbers(keys: Sequence[int], rows: dict[int, Value]) -> bytes:
+def number_chunks(keys: Sequence[int], rows: dict[int, Value]) -> Iterator[bytes]:
     """``(ts, v_num, point_sk)`` for COPY, in the order of ``keys``; every value is a float."""
     row, mask, bits, shift = _NUMBER_ROW.pack, TS_MASK, TS_BITS, PG_EPOCH_US
-    body = b"".join([row(3, 8, (key & mask) - shift, 8, rows[key], 4, key >> bits) for key in keys])
-    return b"".join((_COPY_HEADER, body, _COPY_TRAILER))
+    yield _COPY_HEADER
+    for start in range(0, len(keys), CHUNK_ROWS):
+        some = keys[start : start + CHUNK_ROWS]
+        yield b"".join(
+            [row(3, 8, (key & mask) - shift, 8, rows[key], 4, key >> bits) for key in some]
+        )
+    yield _COPY_TRAILER
+
+
+def reading_chunks(
+    keys: Sequence[int], rows: dict[int, Value], meta: dict[int, bytes]
+) -> Iterator[bytes]:
+    """``(ts, v_num, point_sk, v_bool, v_text, meta)`` for COPY, in the order of ``keys``."""
+    yield _COPY_HEADER
+    for start in range(0, len(keys), CHUNK_ROWS):
+        yield _readings(keys[start : start + CHUNK_ROWS], rows, meta)
+    yield _COPY_TRAILER
+
+
+def copy_numbers(keys: Sequence[int], rows: dict[int, Value]) -> bytes:
+    """What ``number_chunks`` gives, in one."""
+    return b"".join(number_chunks(keys, rows))
 
 
 def copy_readings(keys: Sequence[int], rows: dict[int, Value], meta: dict[int, bytes]) -> bytes:
-    """``(ts, v_num, point_sk, v_bool, v_text, meta)`` for COPY, in the order of ``keys``."""
-    parts = [_COPY_HEADER]
+    """What ``reading_chunks`` gives, in one."""
+    return b"".join(reading_chunks(keys, rows, meta))
+
+
+def _readings(keys: Sequence[int], rows: dict[int, Value], meta: dict[int, bytes]) -> bytes:
+    parts: list[bytes] = []
+    wide, mask, bits, shift = _WIDE_NUMBER.pack, TS_MASK, TS_BITS, PG_EPOCH_US
     for key in keys:
         value = rows[key]
+        if type(value) is float and key not in meta:  # nearly all of them
+            parts.append(wide(6, 8, (key & mask) - shift, 8, value, 4, key >> bits, -1, -1, -1))
+            continue
         number = flag = text = _NULL
         if isinstance(value, bool):
             flag = _BOOL.pack(1, value)
@@ -65,7 +96,6 @@ def copy_readings(keys: Sequence[int], rows: dict[int, Value], meta: dict[int, b
             text,
             _NULL if facts is None else _field(_JSONB_VERSION + facts),
         )
-    parts.append(_COPY_TRAILER)
     return b"".join(parts)
 
 

@@ -17,8 +17,8 @@ from psycopg import errors as pg_errors
 
 from traksense.db import binary, queries
 from traksense.db.connection import Database
-from traksense.domain.readings import to_microseconds
-from traksense.services.acceptance import TS_MASK, Accepted
+from traksense.domain.readings import TS_MASK, to_microseconds
+from traksense.services.acceptance import Accepted
 
 CONSTRAINT: Final = "closed_day"
 _DAY: Final = timedelta(days=1)
@@ -33,12 +33,12 @@ class ClosedDays:
         self._starts: list[int] = []
         self._ends: list[int] = []
 
-    def split(self, keys: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
-        """Keys of open days and keys of closed ones, each in the order they came in."""
-        if not self._ends:
-            return keys, ()
-        newest_end = self._ends[-1]
-        if min([key & TS_MASK for key in keys], default=newest_end) >= newest_end:
+    def split(self, keys: Sequence[int], oldest_us: int) -> tuple[Sequence[int], Sequence[int]]:
+        """Keys of open days and keys of closed ones, each in the order they came in.
+
+        ``oldest_us`` is the first instant that any of them has.
+        """
+        if not self._ends or oldest_us >= self._ends[-1]:
             return keys, ()
         late = {key for key in keys if self._is_closed(key & TS_MASK)}
         return [key for key in keys if key not in late], [key for key in keys if key in late]

@@ -8,8 +8,9 @@ without it the login may do nothing at all.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from types import MappingProxyType
 from typing import Any, Final, Literal, LiteralString
 from uuid import UUID
 
@@ -103,17 +104,21 @@ class Database:
     def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
         connection = self._live_connection()
         if connection is None:
-            connection = psycopg.connect(
-                self._url,
-                autocommit=True,
-                row_factory=tuple_row,
-                application_name=self._application_name,
-                connect_timeout=self._connect_timeout_s,
-                prepare_threshold=self._prepare_threshold,
-                **_KEEPALIVE,
-            )
-            connection.adapters.register_dumper(PgArray, PgArrayDumper)
+            connection = self._open()
             self._local.connection = connection
+        return connection
+
+    def _open(self) -> psycopg.Connection[tuple[Any, ...]]:
+        connection = psycopg.connect(
+            self._url,
+            autocommit=True,
+            row_factory=tuple_row,
+            application_name=self._application_name,
+            connect_timeout=self._connect_timeout_s,
+            prepare_threshold=self._prepare_threshold,
+            **_KEEPALIVE,
+        )
+        connection.adapters.register_dumper(PgArray, PgArrayDumper)
         return connection
 
     @contextmanager
@@ -150,6 +155,10 @@ class Database:
                 yield cursor
         except REFUSED:
             raise
+        except pg_errors.ReadOnlySqlTransaction as error:
+            # A standby, or a database that is being moved: its next session may write again.
+            self.close()
+            raise DatabaseAway(str(error).strip()) from error
         except _RETRYABLE as error:
             self._drop_if_broken()
             raise DatabaseAway(str(error).strip() or type(error).__name__) from error
@@ -188,6 +197,32 @@ class Database:
                     cursor.execute(opening)
                 cursor.nextset()
             return stack.pop_all(), cursor
+
+    @contextmanager
+    def session(
+        self, role: Role, *, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """A connection of its own as ``role``, for what may not run in a transaction.
+
+        Each statement commits for itself. Role and ``settings`` are the session's, so that the URL
+        must not lead through a pooler that hands each transaction to another session. Raises
+        DatabaseAway as ``transaction`` does.
+        """
+        every = {
+            "role": role,
+            "statement_timeout": self._statement_timeout,
+            "lock_timeout": self._lock_timeout,
+            **settings,
+        }
+        try:
+            with closing(self._open()) as connection:
+                for name, value in every.items():
+                    connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+                yield connection
+        except REFUSED:
+            raise
+        except _RETRYABLE as error:
+            raise DatabaseAway(str(error).strip() or type(error).__name__) from error
 
     def _drop_if_broken(self) -> None:
         connection: psycopg.Connection[Any] | None = getattr(self._local, "connection", None)

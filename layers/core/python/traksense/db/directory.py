@@ -48,6 +48,7 @@ class SqlDirectoryLoader:
             code,
             adapter,
             after,
+            keep_raw,
             points,
         ) in rows:
             family = children.setdefault(root, {})
@@ -61,6 +62,7 @@ class SqlDirectoryLoader:
                 offline_after=after,
                 points={point[1]: _point(point) for point in points},
                 children=family if root == device_id else {},
+                keep_raw=keep_raw,
             )
             if root == device_id:
                 roots[root] = (device, mac)

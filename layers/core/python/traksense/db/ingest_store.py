@@ -17,12 +17,12 @@ import psycopg
 from psycopg import errors as pg_errors
 from psycopg.types.json import Jsonb
 
-from traksense.db import binary, device_state, queries
+from traksense.db import binary, device_state, messages, queries
 from traksense.db.closed_days import ClosedDays
 from traksense.db.connection import REFUSED, Database
 from traksense.domain.errors import DatabaseAway
-from traksense.domain.readings import Value, from_microseconds
-from traksense.services.acceptance import TS_BITS, TS_MASK, Accepted
+from traksense.domain.readings import TS_BITS, TS_MASK, Value, from_microseconds
+from traksense.services.acceptance import Accepted
 from traksense.services.ingest import DirectoryOutdated, RowsRefused, Written
 
 WARY_SLICES: Final = 8
@@ -96,7 +96,8 @@ class SqlReadingStore:
             came_online, gone = device_state.touch(cursor, accepted.heard)
             if gone:
                 raise DirectoryOutdated(f"{len(gone)} devices were removed")
-            rows, late = self._closed_days.split(keys)
+            oldest_us = min([key & TS_MASK for key in keys], default=0)
+            rows, late = self._closed_days.split(keys, oldest_us)
             stored = len(rows)
             if rows and optimistic:
                 self._copy(cursor, rows, accepted)
@@ -107,19 +108,22 @@ class SqlReadingStore:
                 )
                 stored = cursor.rowcount
             stored += self._closed_days.add(cursor, late, accepted)
-            if keys and watermark is not None and watermark[0] is not None:
-                self._mark_late(cursor, keys, accepted.rows, *watermark)
+            sealed_us, current_pass = watermark or (None, None)
+            if keys and sealed_us is not None and oldest_us < sealed_us:
+                self._mark_late(cursor, keys, accepted.rows, sealed_us, current_pass)
+            messages.keep(cursor, accepted.messages)
             device_state.keep_dead_letters(cursor, accepted.dead_letters)
         return Written(stored, len(keys) - stored, came_online)
 
     def _copy(self, cursor: psycopg.Cursor[Any], keys: Sequence[int], accepted: Accepted) -> None:
         if not accepted.meta and binary.all_numbers(accepted.rows.values()):
-            statement, data = "copy_numbers", binary.copy_numbers(keys, accepted.rows)
+            statement, chunks = "copy_numbers", binary.number_chunks(keys, accepted.rows)
         else:
             statement = "copy_readings"
-            data = binary.copy_readings(keys, accepted.rows, accepted.meta)
+            chunks = binary.reading_chunks(keys, accepted.rows, accepted.meta)
         with cursor.copy(self._queries[statement].rstrip(";")) as copy:
-            copy.write(data)
+            for chunk in chunks:
+                copy.write(chunk)
 
     def _mark_late(
         self,

@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import psycopg
 
 from traksense.db import queries
-from traksense.domain.errors import ConfigurationError, DatabaseAway, PermanentError
+from traksense.db.engine import StorageEngine, choose_engine, install
+from traksense.domain.errors import DatabaseAway, PermanentError
 from traksense.settings import Engine, MigrationSettings
 
 _FILE: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
@@ -56,7 +57,7 @@ class Status:
     applied_at: datetime | None
 
 
-def discover(engine: Literal["plain"], directory: Path | None = None) -> tuple[Migration, ...]:
+def discover(engine: StorageEngine, directory: Path | None = None) -> tuple[Migration, ...]:
     """All migrations for an engine, in order. Raises MigrationError for a doubled number."""
     root = directory or queries.sql_directory()
     found: dict[int, Migration] = {}
@@ -72,21 +73,6 @@ def discover(engine: Literal["plain"], directory: Path | None = None) -> tuple[M
     return tuple(found[version] for version in sorted(found))
 
 
-def choose_engine(connection: psycopg.Connection[Any], wanted: Engine) -> Literal["plain"]:
-    """The storage engine of this run. Raises ConfigurationError for one that cannot be had."""
-    if wanted == "timescale":
-        raise ConfigurationError(
-            "TRAKSENSE_ENGINE=timescale: this version stores readings on plain PostgreSQL only; "
-            "set it to auto or plain"
-        )
-    if connection.info.server_version < 150000:
-        raise ConfigurationError(
-            f"the server is PostgreSQL {connection.info.server_version // 10000}; "
-            "15 or newer is needed"
-        )
-    return "plain"
-
-
 @contextmanager
 def _connect(url: str) -> Iterator[psycopg.Connection[Any]]:
     try:
@@ -99,7 +85,7 @@ def _connect(url: str) -> Iterator[psycopg.Connection[Any]]:
     except psycopg.OperationalError as error:
         raise DatabaseAway(str(error).strip()) from error
     except psycopg.Error as error:
-        raise MigrationError(str(error).strip()) from error
+        raise MigrationError(error.diag.message_primary or str(error).strip()) from error
 
 
 def _as_statement(sql: str) -> bytes:
@@ -187,8 +173,10 @@ def migrate(url: str, *, engine: Engine = "auto", directory: Path | None = None)
     A run that is cut off leaves every finished migration applied and the unfinished one undone.
     Raises MigrationError, ConfigurationError or DatabaseAway.
     """
+    with _connect(url) as connection:
+        chosen = install(connection, engine)
+    # New sessions: one from before the extension may not know it.
     with _connect(url) as lock, _connect(url) as connection:
-        chosen = choose_engine(connection, engine)
         migrations = discover(chosen, directory)
         _prepare(connection)
         # The lock lives in a transaction of a connection of its own, because each migration

@@ -9,7 +9,9 @@ from psycopg import errors as pg_errors
 
 from traksense.db import queries
 from traksense.db.connection import Database
+from traksense.db.engine import EngineOf, engine_of
 from traksense.db.segments import SqlSegmentStore, is_busy
+from traksense.db.timescale import status as timescale
 from traksense.domain.errors import DatabaseAway
 from traksense.services.retention import Purge, StillNeeded
 
@@ -19,6 +21,7 @@ class SqlRetentionStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._engine = EngineOf(database)
         self._queries = queries.load("retention")
 
     def _rows(self, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
@@ -47,7 +50,12 @@ class SqlRetentionStore:
         return int(self._rows("purge_dead_letters", before=before, most=most)[0][0])
 
     def begin_rewrite(self, before: datetime) -> str | None:
-        """A month of rollups that ended before this and is not in order."""
+        """A month of rollups that ended before this and is not in order.
+
+        None on TimescaleDB, where compression puts them in order.
+        """
+        if self._engine() == "timescale":
+            return None
         partition: str | None = self._unless_needed("begin_rewrite", before=before)
         return partition
 
@@ -57,44 +65,49 @@ class SqlRetentionStore:
 
     def finish_rewrite(self, partition: str) -> bool:
         """Put the copy in its place; False: it has to be made again."""
-        return bool(self._unless_needed("finish_rewrite", partition=partition))
+        is_done = self._unless_needed("finish_rewrite", partition=partition)
+        if is_done is None:
+            raise StillNeeded("transactions from before the copy was whole are at work")
+        return bool(is_done)
 
     def last_purges(self) -> list[Purge]:
         """The last purge of each level."""
         return [Purge(*row) for row in self._rows("last_purges")]
 
     def rewritten(self) -> tuple[int, int]:
-        """Months of rollups that are in order, and that are being put in order."""
+        """Months of rollups that are in order, and that are being put in order; plain only."""
         done, copying = self._rows("rewritten")[0]
         return int(done), int(copying)
 
 
 def describe(database: Database) -> list[str]:
-    """Lines that say which days are closed, what that saves, and what was purged last."""
-    segments, retention = SqlSegmentStore(database), SqlRetentionStore(database)
-    lines: list[str] = []
-    if segments.has_segments():
-        days = segments.days()
-        closed = [day for day in days if day.state == "closed"]
-        readings = sum(day.readings for day in closed)
-        size = sum(day.bytes or 0 for day in closed)
-        each = f"{size / readings:.2f} bytes a reading" if readings else "no readings"
-        lines.append(f"closed days: {len(closed)}, {readings} readings, {size} bytes, {each}")
-        lines += [
+    """Lines that say what is closed or compressed, what that saves, and what was purged last."""
+    retention = SqlRetentionStore(database)
+    lines = timescale.describe(database) if engine_of(database) == "timescale" else _plain(database)
+    purges = retention.last_purges()
+    lines += [
+        f"last purge of {purge.level}: to {purge.up_to:%Y-%m-%d %H:%M}, "
+        f"{purge.partitions} partitions, {purge.rows:,} rows, on {purge.at:%Y-%m-%d %H:%M}"
+        for purge in purges
+    ]
+    return lines if purges else [*lines, "nothing was purged yet"]
+
+
+def _plain(database: Database) -> list[str]:
+    segments = SqlSegmentStore(database)
+    days = segments.days()
+    closed = [day for day in days if day.state == "closed"]
+    readings = sum(day.readings for day in closed)
+    size = sum(day.bytes or 0 for day in closed)
+    each = f"{size / readings:.2f} bytes a reading" if readings else "no readings"
+    done, copying = SqlRetentionStore(database).rewritten()
+    return [
+        f"closed days: {len(closed)}, {readings:,} readings, {size:,} bytes, {each}",
+        *(
             f"closing {day.day}: {day.segments} segments of {day.readings} readings so far"
             for day in days
             if day.state == "closing"
-        ]
-        lines += [f"late rows to merge: {day}" for day in segments.late_days()]
-    if retention.has_partitions():
-        done, copying = retention.rewritten()
-        lines.append(f"months of rollups in order: {done}, being put in order: {copying}")
-        purges = retention.last_purges()
-        lines += [
-            f"last purge of {purge.level}: up to {purge.up_to:%Y-%m-%d %H:%M}, "
-            f"{purge.partitions} partitions, {purge.rows} rows, at {purge.at:%Y-%m-%d %H:%M:%S}"
-            for purge in purges
-        ]
-        if not purges:
-            lines.append("nothing was purged yet")
-    return lines
+        ),
+        *(f"late rows to merge: {day}" for day in segments.late_days()),
+        f"months of rollups in order: {done}, being put in order: {copying}",
+    ]

@@ -12,15 +12,20 @@ from psycopg import errors as pg_errors
 from traksense.db import queries
 from traksense.db.connection import Database
 from traksense.domain.errors import DatabaseAway
-from traksense.services.rollups import LevelProgress, Slice
+from traksense.services.rollups import LEVELS, LevelProgress, Slice
 
 MARKS_AT_ONCE: Final = 50_000
 """Late minutes that one transaction deals with: a second or two of work."""
-BY_POINT_UP_TO: Final = timedelta(hours=2)
-"""Longer spans are read in one pass: a pass costs as much as its whole days do, while going by
-points costs about twice as much a reading."""
 STATEMENT_TIMEOUT_MS: Final = 120_000
 """A statement of a slice takes seconds; this is to end what hangs."""
+
+_STATEMENTS: Final = {
+    "1m": ("minutes", "m_raw_ts_idx", "late_minutes"),
+    "5m": ("five_minutes", "r_1m_bucket_idx", "late_five_minutes"),
+    "1h": ("hours", "r_5m_bucket_idx", "late_hours"),
+}
+"""Of each level: what computes it, the summary of the pages that it reads, and what computes what
+came late."""
 
 
 class SqlRollupStore:
@@ -70,73 +75,78 @@ class SqlRollupStore:
         ) as cursor:
             if not self._is_only_one(cursor):
                 return None
-            cursor.execute(self._queries["more_memory"])
             rows = cursor.execute(self._queries["work"], {"most": most}).fetchall()
             if not rows:
                 return Slice(0, 0, is_last=True)  # nothing was ever sealed
-            work = {level: (first, end) for level, first, end, *_ in rows}
-            current_pass, leaves_some = rows[0][3:]
+            current_pass, leaves_some, is_in_rows = rows[0][3:]
             left = self._first_mark_left(cursor, current_pass)
-            is_long = work["1m"][1] - work["1m"][0] >= BY_POINT_UP_TO
-            computing = "minutes_at_once" if is_long else "minutes_by_point"
-            buckets = {
-                "1m": self._compute(cursor, computing, work["1m"], is_careful)
-                + self._late(cursor, "late_minutes", left, work["1m"]),
-                "5m": self._compute(cursor, "five_minutes", work["5m"], is_careful)
-                + self._late(cursor, "late_five_minutes", left, work["5m"]),
-                "1h": self._compute(cursor, "hours", work["1h"], is_careful)
-                + self._late(cursor, "late_hours", left, work["1h"]),
-            }
-            marks = cursor.execute(self._queries["forget_marks"], left).rowcount
-            for level, (_, end) in work.items():
-                cursor.execute(
-                    self._queries["refreshed"],
-                    {
-                        "level": level,
-                        "refreshed": end,
-                        "buckets": buckets[level],
-                        "took_ms": round((time.monotonic() - started) * 1000),
-                    },
-                )
-        return Slice(
-            sum(buckets.values()), marks, is_last=marks < MARKS_AT_ONCE and not leaves_some
-        )
+            took, buckets = [], []
+            for level, first, end, *_ in rows:
+                written = self._compute(cursor, level, first, end, is_in_rows, is_careful)
+                if left is not None:
+                    late = self._queries[_STATEMENTS[level][2]]
+                    written += cursor.execute(late, {**left, "refreshed": first}).rowcount
+                buckets.append(written)
+                took.append(round((time.monotonic() - started) * 1000))
+            marks = 0
+            if left is not None:
+                marks = cursor.execute(self._queries["forget_marks"], left).rowcount
+            cursor.execute(
+                self._queries["refreshed"],
+                {
+                    "levels": [row[0] for row in rows],
+                    "refreshed": [row[2] for row in rows],
+                    "took_ms": took,
+                    "buckets": buckets,
+                },
+            )
+        return Slice(sum(buckets), marks, is_last=marks < MARKS_AT_ONCE and not leaves_some)
 
     def _is_only_one(self, cursor: psycopg.Cursor[Any]) -> bool:
         row = cursor.execute(self._queries["only_refresh"]).fetchone()
         return row is not None and bool(row[0])
 
-    def _first_mark_left(self, cursor: psycopg.Cursor[Any], current_pass: int) -> dict[str, Any]:
-        """The bound of the marks to deal with: of the passes before this, and not too many."""
+    def _first_mark_left(
+        self, cursor: psycopg.Cursor[Any], current_pass: int
+    ) -> dict[str, Any] | None:
+        """The bound of the marks to deal with, of the passes before this and not too many; None
+        where there are none, as nearly always.
+        """
         row = cursor.execute(
-            self._queries["first_mark_left"], {"pass": current_pass, "most": MARKS_AT_ONCE}
+            self._queries["marks_to_do"], {"pass": current_pass, "most": MARKS_AT_ONCE}
         ).fetchone()
-        bound = (current_pass, -(2**31), "-infinity") if row is None else row
+        if row is None or not row[0]:
+            return None
+        bound = (current_pass, -(2**31), "-infinity") if row[1] is None else row[1:]
         return dict(zip(("pass", "point_sk", "mark"), bound, strict=True))
 
     def _compute(
         self,
         cursor: psycopg.Cursor[Any],
-        name: str,
-        span: tuple[datetime, datetime],
+        level: str,
+        first: datetime,
+        end: datetime,
+        is_in_rows: bool,
         is_careful: bool,
     ) -> int:
-        first, end = span
+        """The buckets of a level between two instants; how many were written."""
         if first == end:
             return 0
+        span = {"first": first, "end": end}
+        name, summary, _ = _STATEMENTS[level]
+        if level == "1m":
+            if not is_in_rows:
+                name = "minutes_of_closed_days"
+            elif end - first == LEVELS["1m"]:
+                name = "one_minute"
         statement = self._queries[name]
         if is_careful:
             statement = f"{statement}\n{self._queries['keep_fuller']}"
-        return cursor.execute(statement, {"first": first, "end": end}).rowcount
-
-    def _late(
-        self,
-        cursor: psycopg.Cursor[Any],
-        name: str,
-        left: dict[str, Any],
-        span: tuple[datetime, datetime],
-    ) -> int:
-        return cursor.execute(self._queries[name], {**left, "refreshed": span[0]}).rowcount
+        cursor.execute(self._queries["summarize_pages"], {"summary": f"public.{summary}", **span})
+        cursor.execute(self._queries["by_pages"], {"other_ways": "off"})
+        written = cursor.execute(statement, span).rowcount
+        cursor.execute(self._queries["by_pages"], {"other_ways": "on"})
+        return written
 
     def ensure_partitions(self, first: date, last: date) -> int:
         """Make the missing month partitions from one UTC day to another; how many that were."""

@@ -50,7 +50,9 @@ class SqlSegmentStore:
         return int(self._rows("catch_up", day=day, points=points)[0][0])
 
     def finish_closing(self, day: date) -> bool:
-        """Put the segments in the rows' place; False while a reader holds on to the rows."""
+        """Put the segments in the rows' place; False while somebody is at work who holds on to
+        the rows, or began before all segments were there.
+        """
         try:
             return bool(self._rows("finish_closing", day=day)[0][0])
         except DatabaseAway as error:

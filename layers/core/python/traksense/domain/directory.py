@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from .readings import PointType
+from .readings import TS_BITS, PointType
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -18,6 +18,12 @@ class Point(msgspec.Struct, frozen=True):
     unit: str | None
     enum_values: frozenset[str] | None
     is_contracted: bool
+    key: int = 0
+    """What its readings' keys begin with (see TS_BITS): once a point, since shifting so far costs
+    as much as a look into a dictionary. It follows from ``point_sk``, whatever is given."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "key", self.point_sk << TS_BITS)
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -32,3 +38,5 @@ class Device(msgspec.Struct, frozen=True):
     offline_after: timedelta
     points: dict[str, Point]
     children: dict[str, Device] = {}
+    keep_raw: bool = False
+    """Whether its messages are kept as they come."""

@@ -6,8 +6,9 @@ keeps them out of the garbage collector's sight (they hold no cycles).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -16,6 +17,26 @@ from .reasons import Reason
 PointType = Literal["num", "bool", "enum", "text"]
 Value = float | bool | str
 """``num`` is a float, ``bool`` a bool, ``enum`` and ``text`` a str."""
+
+POINT_TYPES: Final[Mapping[str, PointType]] = {
+    "float": "num",
+    "num": "num",
+    "bool": "bool",
+    "enum": "enum",
+    "text": "text",
+}
+"""Types as the platform's own payload declares them; ``float`` is another word for ``num``."""
+PYTHON_TYPES: Final[Mapping[PointType, type]] = {
+    "num": float,
+    "bool": bool,
+    "enum": str,
+    "text": str,
+}
+"""The one type that a value of each has."""
+
+TS_BITS: Final = 53
+"""A reading's key is ``point_sk << 53 | ts_us``: sorting keys sorts by (point_sk, ts)."""
+TS_MASK: Final = (1 << TS_BITS) - 1
 
 MAX_PAYLOAD_BYTES: Final = 128 * 1024
 MAX_TEXT_CHARS: Final = 4096
@@ -64,6 +85,34 @@ class Decoded(msgspec.Struct):
     """Child device and metadata of each further device that the message describes."""
     mac: str | None = None
     """The MAC address that the payload claims, where it claims one."""
+
+
+class SnapshotPoint(Protocol):
+    """One value of a snapshot, as declared: its type is still to be compared with the point's."""
+
+    @property
+    def point(self) -> str:
+        """The point's name."""
+
+    @property
+    def value(self) -> Value:
+        """Finite, or a string that can be stored."""
+
+    @property
+    def declared(self) -> str:
+        """One of POINT_TYPES."""
+
+    @property
+    def unit(self) -> str | None:
+        """The unit that the device named; of a value that is no number it means nothing."""
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A message in its plainest form: what the topic's own device shows at one instant."""
+
+    ts_us: int
+    points: Sequence[SnapshotPoint]
+    meta: Mapping[str, Any]
 
 
 def to_microseconds(instant: datetime) -> int:

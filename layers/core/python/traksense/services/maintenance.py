@@ -9,9 +9,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Protocol
 
 from traksense.domain.errors import Invalid
+from traksense.services.compression import CompressionReport
+from traksense.services.messages import Messages
 from traksense.services.retention import Retention
 from traksense.services.rollups import Rollups
-from traksense.services.segments import Segments
+from traksense.services.segments import CloseReport
 
 PARTITION_DAYS_AHEAD: Final = 7
 """Days made ahead: a schedule that fails for less than a week is not noticed by any device."""
@@ -29,6 +31,13 @@ class MaintenanceStore(Protocol):
         """Make the missing day partitions from one UTC day to another; how many that were."""
 
 
+class ClosesDays(Protocol):
+    """Makes the readings of days that are over small, as its storage engine does."""
+
+    def close(self) -> CloseReport | CompressionReport:
+        """Close what can be closed. Raises DatabaseAway."""
+
+
 class MaintenanceService:
     """Runs one job by its name, as a schedule's payload gives it."""
 
@@ -39,16 +48,18 @@ class MaintenanceService:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
         rollups: Rollups | None = None,
-        segments: Segments | None = None,
+        segments: ClosesDays | None = None,
         retention: Retention | None = None,
+        messages: Messages | None = None,
     ) -> None:
-        """``rollups``, ``segments``, ``retention`` are None where nothing here may touch them."""
+        """The parts that nothing here may touch are None."""
         self._store = store
         self._raw_retention = raw_retention
         self._now = now
         self._rollups = rollups
         self._segments = segments
         self._retention = retention
+        self._messages = messages
         self._jobs: dict[str, Callable[[], dict[str, Any]]] = {
             "offline_sweep": self._offline_sweep,
             "partitions_ahead": self._partitions_ahead,
@@ -101,7 +112,13 @@ class MaintenanceService:
     def _close_days(self) -> dict[str, Any]:
         if self._segments is None:
             raise Invalid("there is nothing here that closes days")
-        return asdict(self._segments.close())
+        closed = asdict(self._segments.close())
+        if self._messages is not None:
+            packed = self._messages.pack()
+            closed["packed_days"] = [day.isoformat() for day in packed.days]
+            closed["packed_messages"] = packed.messages
+            closed["complete"] = closed["complete"] and packed.left == 0
+        return closed
 
     def _run_retention(self) -> dict[str, Any]:
         if self._retention is None:

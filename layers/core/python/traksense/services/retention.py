@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
+from traksense.services.segments import SWITCH_WAITS_S
+
 BUDGET_S: Final = 240.0
 """A run begins no further step after so long: the schedule calls again within the hour."""
 DEAD_LETTERS_AT_ONCE: Final = 5_000
@@ -102,12 +104,14 @@ class Retention:
         keep: Keep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         timer: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """``timer`` gives seconds that only ever grow."""
         self._store = store
         self._keep = keep
         self._now = now
         self._timer = timer
+        self._sleep = sleep
 
     def run(self) -> RetentionReport:
         """Drop, delete and put in order until it is done or time is over. Raises DatabaseAway."""
@@ -115,7 +119,7 @@ class Retention:
         if not self._store.has_partitions():
             return report
         ends = self._timer() + BUDGET_S
-        for level, kept in self._keep.levels():
+        for level, kept in (*self._keep.levels(), ("messages", self._keep.raw)):
             self._drop(level, self._cutoff(kept), ends, report)
         self._purge_dead_letters(ends, report)
         self._rewrite(ends, report)
@@ -166,7 +170,7 @@ class Retention:
                     if self._timer() >= ends:
                         report.complete = False
                         return
-                if self._store.finish_rewrite(partition):
+                if self._finish_rewrite(partition):
                     report.rewritten.append(partition)
                 else:
                     _log.info("%s changed while it was put in order", partition)
@@ -175,3 +179,13 @@ class Retention:
                 _log.info("rollups stay as they lie for now: %s", error)
                 break
         report.complete = False
+
+    def _finish_rewrite(self, partition: str) -> bool:
+        for wait in SWITCH_WAITS_S[:-1]:
+            self._sleep(wait)
+            try:
+                return self._store.finish_rewrite(partition)
+            except StillNeeded as error:
+                _log.info("%s waits: %s", partition, error)
+        self._sleep(SWITCH_WAITS_S[-1])
+        return self._store.finish_rewrite(partition)

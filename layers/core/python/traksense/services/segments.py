@@ -19,8 +19,10 @@ SLICE_ROWS: Final = 500_000
 """Rows of a slice, rounded up to whole points: a second or two of work."""
 CATCH_UP_POINTS: Final = 200
 """Points whose segment is built anew at once. Late writers of the day wait for it."""
-SWITCH_TRIES: Final = 3
-"""Each waits a second for the last reader of the day's rows, and lets the others through then."""
+SWITCH_WAITS_S: Final = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""Before each try to switch a day. Transactions that began before its segments were whole have so
+long to end; a try waits a second for the last reader of the day's rows, and lets the others
+through then."""
 MERGE_POINTS: Final = 200
 """Points whose late rows are merged at once. Late writers of the day wait for it."""
 
@@ -67,7 +69,9 @@ class SegmentStore(Protocol):
         """Build anew the segments of points that got readings meanwhile; how many."""
 
     def finish_closing(self, day: date) -> bool:
-        """Put the segments in the rows' place; False while a reader holds on to the rows."""
+        """Put the segments in the rows' place; False while somebody is at work who holds on to
+        the rows, or began before all segments were there.
+        """
 
     def late_days(self) -> list[date]:
         """Closed days with late rows."""
@@ -101,11 +105,13 @@ class Segments:
         store: SegmentStore,
         close_after: timedelta = timedelta(days=2),
         timer: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """``close_after``: how long after its end a day is closed, at least a day."""
         self._store = store
         self._close_after = close_after
         self._timer = timer
+        self._sleep = sleep
 
     def close(self) -> CloseReport:
         """Close what can be closed and merge what came late. Raises DatabaseAway."""
@@ -147,8 +153,9 @@ class Segments:
         while self._store.catch_up(day, CATCH_UP_POINTS) == CATCH_UP_POINTS:
             if self._timer() >= ends:
                 return False
-        for _ in range(SWITCH_TRIES):
+        for wait in SWITCH_WAITS_S:
+            self._sleep(wait)
             if self._store.finish_closing(day):
                 return True
-        _log.info("somebody reads the rows of %s: the next run switches it", day)
+        _log.info("%s stays in rows for now: somebody reads it, or might", day)
         return False

@@ -1,5 +1,5 @@
 """Vendor adapters: pure functions from the bytes that a device sends to readings."""
 
-from .registry import ADAPTERS, Adapter, decode
+from .registry import ADAPTERS, Adapter, decode, snapshot
 
-__all__ = ["ADAPTERS", "Adapter", "decode"]
+__all__ = ["ADAPTERS", "Adapter", "decode", "snapshot"]

@@ -2,9 +2,10 @@
 
 Almost every message is good, so a whole message is first decoded by compiled code into typed
 structs. Only where that fails, or meets something that needs a closer look, is it taken apart
-point by point, so that each bad point gets a reason of its own and its neighbours are kept. Both
-ways give the same readings for a good message: the tests hold them to it. Only numbers have units:
-the ``u`` of another type is read over, and an empty one names none.
+point by point, so that each bad point gets a reason of its own and its neighbours are kept. The
+plainest messages, one object whose points share its ``ts``, need not even be made into readings:
+see ``snapshot``. All ways give the same for a good message: the tests hold them to it. Only numbers
+have units: the ``u`` of another type is read over, and an empty one names none.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from msgspec import Meta
 
 from traksense.domain.readings import (
     MAX_TEXT_CHARS,
+    POINT_TYPES,
+    PYTHON_TYPES,
     Decoded,
-    PointType,
     Reading,
     Rejection,
+    Snapshot,
     Value,
     to_microseconds,
 )
@@ -51,16 +54,28 @@ class _Message(msgspec.Struct):
     meta: dict[str, Any] | None = None
 
 
+class _SnapshotPoint(
+    msgspec.Struct,
+    gc=False,
+    rename={"point": "name", "value": "v", "declared": "t", "unit": "u"},
+):
+    point: Annotated[str, Meta(min_length=1, max_length=fields.MAX_NAME_CHARS)]
+    value: float | bool | Annotated[str, Meta(max_length=MAX_TEXT_CHARS)]
+    declared: Literal["float", "num", "bool", "enum", "text"] = "float"
+    unit: Annotated[str, Meta(max_length=fields.MAX_UNIT_CHARS)] | None = None
+    ts: None = None
+
+
+class _Snapshot(msgspec.Struct):
+    schema: Literal["v1"]
+    points: list[_SnapshotPoint]
+    ts: _Aware
+    meta: dict[str, Any] | None = None
+
+
 _DECODER: Final = msgspec.json.Decoder(_Message | list[_Message])
+_decode_snapshot: Final = msgspec.json.Decoder(_Snapshot).decode
 _NUL_ESCAPE: Final = b"\\u0000"
-_TYPES: Final[dict[str, PointType]] = {
-    "float": "num",
-    "num": "num",
-    "bool": "bool",
-    "enum": "enum",
-    "text": "text",
-}
-_PYTHON_TYPES: Final = {"float": float, "num": float, "bool": bool, "enum": str, "text": str}
 
 
 def recognises(document: object) -> bool:
@@ -75,6 +90,22 @@ def is_v1(document: object) -> bool:
     if isinstance(document, list):
         return any(is_v1(entry) for entry in document if isinstance(entry, dict))
     return isinstance(document, dict) and document.get("schema") == SCHEMA
+
+
+def snapshot(payload: bytes) -> Snapshot | None:
+    """A message in its plainest form; None where it is not, or needs a closer look."""
+    if b"\\" in payload and _NUL_ESCAPE in payload:  # the first is quick, and rarely so
+        return None
+    try:
+        message = _decode_snapshot(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if message.meta and not _is_plain(message.meta):
+        return None
+    ts_us = to_microseconds(message.ts)
+    if not fields.FIRST_INSTANT_US <= ts_us <= fields.LAST_INSTANT_US:
+        return None
+    return Snapshot(ts_us, message.points, message.meta or {})
 
 
 def decode(payload: bytes, received_at_us: int) -> Decoded:  # noqa: ARG001 - an adapter's shape
@@ -125,10 +156,9 @@ def _take_whole(message: _Message, decoded: Decoded) -> bool:
             ts_us = to_microseconds(point.ts)
             if not fields.FIRST_INSTANT_US <= ts_us <= fields.LAST_INSTANT_US:
                 return False
-        value, declared = point.v, point.t
-        if type(value) is not _PYTHON_TYPES[declared]:
+        value, kind = point.v, POINT_TYPES[point.t]
+        if type(value) is not PYTHON_TYPES[kind]:
             return False
-        kind = _TYPES[declared]
         unit = (point.u or None) if kind == "num" else None
         add(Reading(point.name, ts_us, kind, value, unit))
     return True
@@ -190,10 +220,10 @@ def _reading(point: object, common_ts_us: int | None) -> Reading:
         raise Refused(Reason.BAD_PAYLOAD, f"a point is {fields.excerpt(point)}, not an object")
     point_name = fields.name(point.get("name"))
     declared = point.get("t", "float")
-    kind = _TYPES.get(declared) if isinstance(declared, str) else None
+    kind = POINT_TYPES.get(declared) if isinstance(declared, str) else None
     if kind is None:
         shown = fields.excerpt(declared)
-        raise Refused(Reason.WRONG_TYPE, f"t is {shown}, not one of {', '.join(_TYPES)}")
+        raise Refused(Reason.WRONG_TYPE, f"t is {shown}, not one of {', '.join(POINT_TYPES)}")
     if "v" not in point:
         raise Refused(Reason.BAD_PAYLOAD, "no v")
     value: Value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from traksense.domain.readings import MAX_PAYLOAD_BYTES, Decoded, Rejection
+from traksense.domain.readings import MAX_PAYLOAD_BYTES, Decoded, Rejection, Snapshot
 from traksense.domain.reasons import Reason
 
 from . import fields, je02_v1, normalised, parsec_v1, senml, tds_v1
@@ -55,6 +55,16 @@ def decode(
     except Exception as error:  # noqa: BLE001 - nothing a device sends may stop its batch
         fault = f"{adapter or 'no adapter'} failed with {type(error).__name__}"
         return Decoded(rejections=[Rejection(Reason.ADAPTER_ERROR, fault)])
+
+
+def snapshot(payload: bytes) -> Snapshot | None:
+    """A message of the platform's own in its plainest form, which most are; None where it is not.
+
+    It says nothing that ``decode`` would not say, only sooner. Never raises.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES or b"schema" not in payload:
+        return None
+    return normalised.snapshot(payload)
 
 
 def _decode(

@@ -23,7 +23,7 @@ from traksense.services.health import Health, QueueDepths
 from traksense.services.readings_query import ReadingsQuery
 from traksense.services.series_levels import DEFAULT_RETENTION, Level
 from traksense.services.tenants import Tenants
-from traksense.settings import CognitoSettings, RetentionSettings
+from traksense.settings import CognitoSettings, LevelSettings
 
 
 class Login(Protocol):
@@ -77,7 +77,7 @@ def api_from_environment(queues: QueueDepths | None = None) -> ApiServices:
     """The services of this process. Raises ConfigurationError."""
     cognito = CognitoSettings.from_environment()
     settings, database = start("api")
-    kept = RetentionSettings.from_environment()
+    kept = LevelSettings.from_environment()
     return api(
         database,
         Cognito(cognito.client_id, cognito.region),

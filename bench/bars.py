@@ -1,0 +1,56 @@
+"""What the figures have to reach, and whether they do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from bench.results import Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A limit for a figure."""
+
+    name: str
+    limit: float
+    unit: str
+    is_least: bool = False
+    """The figure has to be as much or more; else as much or less."""
+
+    def missed_by(self, value: float) -> float | None:
+        """By how much of the limit a value misses it; None: it does not."""
+        short = self.limit - value if self.is_least else value - self.limit
+        return short / self.limit if short > 0 else None
+
+
+BARS: Final = (
+    Bar("ingest_readings_per_s", 200_000, "readings/s", is_least=True),
+    Bar("ingest_vs_copy_ratio", 0.5, "×", is_least=True),
+    Bar("bytes_per_reading_day0", 100, "bytes"),
+    Bar("bytes_per_reading_closed", 6, "bytes"),
+    Bar("query_24h_1m_p95_ms", 15, "ms"),
+    Bar("query_30d_1h_p95_ms", 15, "ms"),
+    Bar("query_10x24h_1m_p95_ms", 80, "ms"),
+    Bar("rollup_cpu_s_per_million", 1.5, "s"),
+    Bar("late_backlog_s", 90, "s"),
+)
+
+
+def print_bars(figures: Figures) -> None:
+    """A table of those of the figures that have one."""
+    rows = [
+        (prefix + bar.name, figures.median(prefix + bar.name), bar)
+        for prefix in ("", "timescale_")
+        for bar in BARS
+        if prefix + bar.name in figures.by_name
+    ]
+    if not rows:
+        return
+    width = max(len(name) for name, *_ in rows)
+    print(f"\n{'bar':<{width}}  {'figure':>12} {'limit':>14}")
+    for name, value, bar in rows:
+        missed = bar.missed_by(value)
+        word = "met" if missed is None else f"MISSED by {missed:.0%}"
+        limit = f"{'≥' if bar.is_least else '≤'} {bar.limit:,g} {bar.unit}"
+        print(f"{name:<{width}}  {value:>12,.4g} {limit:>14}  {word}")
