@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Final
 
-from bench.results import Figures
+from bench.results import LOAD, Figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +55,11 @@ def print_bars(figures: Figures) -> None:
         word = "met" if missed is None else f"MISSED by {missed:.0%}"
         limit = f"{'≥' if bar.is_least else '≤'} {bar.limit:,g} {bar.unit}"
         print(f"{name:<{width}}  {value:>12,.4g} {limit:>14}  {word}")
+    cores = os.cpu_count() or 1
+    for prefix in ("", "timescale_"):
+        load = figures.median(prefix + LOAD) if prefix + LOAD in figures.by_name else 0.0
+        if load > cores:
+            print(
+                f"{prefix}query_…_ms: the machine was busy with other work (a load of {load:.1f} "
+                f"on {cores} cores), and these times tell of that; repeat them when it is idle"
+            )

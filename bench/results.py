@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 RESULTS: Final = Path(__file__).with_name("results.json")
+LOAD: Final = "query_load_average"
+"""The figure that tells how busy the machine was while times were taken."""
 
 
 @dataclass(slots=True)

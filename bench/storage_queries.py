@@ -11,6 +11,7 @@ import base64
 import gzip
 import json
 import math
+import os
 import random
 import time
 import uuid
@@ -21,7 +22,7 @@ from typing import Any, Final, LiteralString
 from uuid import UUID
 
 from bench.predecessor import Predecessor
-from bench.results import Figures
+from bench.results import LOAD, Figures
 from bench.storage_load import CHILLER, FLEET, fleet_name
 from bench.storage_server import Server
 from functions.api.app import app
@@ -101,6 +102,7 @@ class Asker:
             print(name + suffix, flush=True)
             self._check(make(0), make(1))
             for _ in range(rounds):
+                figures.add(LOAD, os.getloadavg()[0], "processes")
                 p95 = self._round(figures, name + suffix, make)
                 if self._predecessor is not None and not suffix:
                     of_predecessor = self._round_of_predecessor(figures, name, make)

@@ -26,8 +26,7 @@ from traksense.services.acceptance import Acceptance, Accepted
 from traksense.services.directory import Directory
 
 SLICE: Final = 2000
-"""Messages per transaction: enough rows to be cheap (each writes to many pages of the index), few
-enough that decoding and writing overlap."""
+"""Messages per transaction: enough rows to be cheap, few enough that decoding overlaps writing."""
 _OUTSTANDING: Final = 2
 _MAX_FAILED_SLICES: Final = 2
 """Slices that may fail before the rest of the batch goes back untried: each may have waited for
@@ -158,9 +157,9 @@ class IngestService:
     ) -> Iterator[tuple[Sequence[Message], Sequence[Message]]]:
         """Slices of the batch, each with what is left after it.
 
-        A device's messages go together, in their order: rows that are neighbours in the index come
-        one after the other, which halves what they cost the database where a batch has many of a
-        device. The odd slice is first: the sooner it is decoded, the sooner the database has work.
+        A device's messages go together, in their order, so that rows which are neighbours in the
+        index come one after the other: a little cheaper for the database where a batch has many of
+        a device. The odd slice is first: the sooner it is decoded, the sooner that has work.
         """
         messages = sorted(messages, key=_by_topic)
         size, start = self._slice_size, 0
