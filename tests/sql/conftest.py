@@ -28,7 +28,7 @@ def ingest_service(url: str, slice_size: int = 2000) -> IngestService:
     database = Database(url)
     return IngestService(
         Directory(SqlDirectoryLoader(database)),
-        Acceptance(vendors.decode, timedelta(days=14)),
+        Acceptance(vendors.decode, timedelta(days=14), vendors.snapshot),
         SqlReadingStore(database),
         slice_size=slice_size,
         release=database.close,
