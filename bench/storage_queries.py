@@ -33,8 +33,9 @@ ROUNDS: Final = 3
 WARM: Final = 10
 """Calls before a round that do not count."""
 PREDECESSOR_S: Final = 8.0
-"""The predecessor's calls of a round end after so long: some take seconds each."""
-LEAST_CALLS: Final = 5
+"""The predecessor's calls of a round end after so long, and after a round that took twice as long
+there is no other: with 30 million readings some take a minute each."""
+LEAST_CALLS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +102,15 @@ class Asker:
         for name, make in questions.items():
             print(name + suffix, flush=True)
             self._check(make(0), make(1))
+            asks_predecessor = self._predecessor is not None and not suffix
             for _ in range(rounds):
                 figures.add(LOAD, os.getloadavg()[0], "processes")
                 p95 = self._round(figures, name + suffix, make)
-                if self._predecessor is not None and not suffix:
+                if asks_predecessor:
+                    started = time.perf_counter()
                     of_predecessor = self._round_of_predecessor(figures, name, make)
                     figures.add(f"{name}_vs_predecessor_ratio", of_predecessor / p95, "×")
+                    asks_predecessor = time.perf_counter() - started < 2 * PREDECESSOR_S
 
     def _round(self, figures: Figures, name: str, make: Callable[[int], Question]) -> float:
         events = [self._event(make(number)) for number in range(-WARM, CALLS)]
@@ -132,7 +136,6 @@ class Asker:
         self, figures: Figures, name: str, make: Callable[[int], Question]
     ) -> float:
         assert self._predecessor is not None
-        make(0).of_predecessor(self._predecessor)
         took: list[float] = []
         ends = time.perf_counter() + PREDECESSOR_S
         while len(took) < CALLS and (len(took) < LEAST_CALLS or time.perf_counter() < ends):

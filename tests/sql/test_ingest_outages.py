@@ -65,6 +65,23 @@ def test_a_connection_that_breaks_during_commit_neither_loses_nor_doubles(
     )
 
 
+def test_a_slice_that_a_deadlock_undid_is_written_again_at_once(
+    database_url: str, ingest: IngestService, seeded: Seeded
+) -> None:
+    rows(
+        database_url,
+        "CREATE SEQUENCE public.tries",
+        "CREATE FUNCTION public.meet() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$"
+        " BEGIN IF nextval('public.tries') <= 2 THEN RAISE EXCEPTION 'a circle'"
+        " USING ERRCODE = 'deadlock_detected'; END IF; RETURN NULL; END $$",
+        "CREATE TRIGGER meet AFTER UPDATE ON public.device_state"
+        " FOR EACH STATEMENT EXECUTE FUNCTION public.meet()",
+    )
+    result = take(ingest, batch())
+    assert (result.failed, result.stored) == ([], 5)
+    assert kept(database_url) == (5, 0)
+
+
 def test_a_server_that_went_away_since_the_last_batch_costs_no_batch(
     database_url: str, ingest: IngestService, seeded: Seeded
 ) -> None:

@@ -76,6 +76,12 @@ class SqlReadingStore:
                 self._next_wary = min(2 * self._next_wary, MAX_WARY_SLICES)
             except pg_errors.RestrictViolation as error:
                 self._closed_days.learn(error)
+            except DatabaseAway as error:
+                # Who closes a day waits for its writers and makes others wait: of a circle the
+                # server undoes one, and what it undid is simply done again.
+                if not isinstance(error.__cause__, pg_errors.DeadlockDetected):
+                    raise
+                _log.info("a deadlock undid a slice; writing it again")
             except pg_errors.CheckViolation as error:
                 # A row outside of every partition breaks no constraint that has a name.
                 if error.diag.constraint_name is not None:
@@ -85,7 +91,7 @@ class SqlReadingStore:
                 if optimistic and keys:
                     self._next_wary = WARY_SLICES
                 return written
-        raise DatabaseAway("the day partitions of these readings could not be made")
+        raise DatabaseAway("these readings met one obstacle after another: another try may succeed")
 
     def _transaction(self, accepted: Accepted, keys: list[int], optimistic: bool) -> Written:
         with self._database.transaction(
