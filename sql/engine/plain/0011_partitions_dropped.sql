@@ -31,6 +31,8 @@ DECLARE
     estimate bigint;
     counted bigint;
 BEGIN
+    -- One at a time: two would choose the same partition.
+    PERFORM pg_advisory_xact_lock(hashtextextended('traksense.retention', 0));
     SELECT * INTO oldest FROM public.partition_bounds(parent) LIMIT 1;
     IF oldest.ends IS NULL OR oldest.ends > up_to THEN
         RETURN NULL;

@@ -12,6 +12,8 @@ DECLARE
     gone text[];
     counted bigint;
 BEGIN
+    -- One at a time: two would choose the same chunk.
+    PERFORM pg_advisory_xact_lock(hashtextextended('traksense.retention', 0));
     -- Nothing is dropped under a refresh: it reads what it is about to make rollups of.
     IF is_source AND NOT pg_try_advisory_xact_lock(hashtextextended('traksense.rollups refresh', 0)) THEN
         RAISE EXCEPTION 'the rollups are being refreshed: the chunks of % stay', of_level

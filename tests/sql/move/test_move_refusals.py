@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit, urlunsplit
+
 import psycopg
 import pytest
 
@@ -257,9 +259,10 @@ def test_a_login_that_cannot_stop_the_writers_is_told_what_it_lacks(
 ) -> None:
     login = f"tt_mover_{plain.source.rsplit('/', 1)[1]}"
     with psycopg.connect(plain.source, autocommit=True) as admin:
-        admin.execute(f"CREATE ROLE {login} LOGIN IN ROLE traksense_owner".encode())
+        admin.execute(f"CREATE ROLE {login} LOGIN PASSWORD 'm' IN ROLE traksense_owner".encode())
         try:
-            url = plain.source.replace("postgres@", f"{login}@")
+            parts = urlsplit(plain.source)
+            url = urlunsplit(parts._replace(netloc=f"{login}:m@{parts.hostname}:{parts.port}"))
             monkeypatch.setenv("DATABASE_URL", url)
             lacking = Route(url, plain.target, "plain", "plain", plain.seeded)
             said = refusal(capsys, lacking)

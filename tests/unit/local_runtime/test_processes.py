@@ -25,7 +25,7 @@ from local.processes import (
 
 READY = 'print(\'{"event":"ready","level":"DEBUG","message":"ready"}\', flush=True)'
 WAITS = f"import sys; {READY}; sys.stdin.read()"
-PATIENCE_S = 10
+PATIENCE_S = 30
 
 
 class Tree:
