@@ -21,7 +21,7 @@ LOST: Final = 500
 """One message in so many never arrives, as on a real network."""
 
 _NOISE_LENGTH: Final = 1 << 15
-_NOISE: Final = tuple(random.Random(7).gauss(0, 1) for _ in range(_NOISE_LENGTH))
+_NOISE: Final = tuple(map(random.Random(7).gauss, [0.0] * _NOISE_LENGTH, [1.0] * _NOISE_LENGTH))
 
 Values = Callable[[int], list[str]]
 """``values(n)``: the next so many values of a point, as JSON."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -31,6 +32,23 @@ def test_reports_lie_on_their_grid_and_few_are_lost() -> None:
     instants = [at for at, _ in source.messages(START, 20 * LOST)]
     assert all((at - START) % STEP == timedelta(0) for at in instants)
     assert 0 < 20 * LOST - len(instants) < 60
+
+
+def test_what_is_measured_is_never_still() -> None:
+    """Constant values would make every figure of bytes a lie."""
+    source = Source("chiller", 10)
+    by_point = list(
+        zip(*(_values(payload) for _, payload in source.messages(START, 2_000)), strict=True)
+    )
+    moving = [position for position, values in enumerate(by_point) if len(set(values)) > 50]
+    assert moving == [0, 2, 3, 4, 5, 6, 8, 9], "all but a setpoint and a valve"
+    humidity = by_point[6]
+    changes = sum(a != b for a, b in pairwise(humidity))
+    assert changes > 0.9 * len(humidity)
+
+
+def _values(payload: str) -> list[float]:
+    return [each["v"] for each in json.loads(payload)["points"]]
 
 
 def test_values_go_on_where_the_last_stretch_ended() -> None:
