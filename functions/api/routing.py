@@ -2,11 +2,12 @@
 
 The one decorator checks the role, finds the tenant, validates parameters and body, maps errors,
 and enters the route in ``REGISTRY``, from which documents and tests are made. A route without
-roles cannot be registered.
+roles, or without a decision about the audit log, cannot be registered.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -17,10 +18,19 @@ from chalice.app import Blueprint, CognitoUserPoolAuthorizer, Request, Response
 from pydantic import BaseModel
 
 from functions.api import errors
+from functions.api.auditing import Decision
 from functions.api.representation import preferred, represent
 from functions.api.services import services
-from functions.api.validation import NoParams, Params, read_body, read_params, read_uuid
+from functions.api.validation import (
+    NoParams,
+    Params,
+    read_body,
+    read_params,
+    read_text,
+    read_uuid,
+)
 from traksense.auth.identity import Identity, Role, identity_from_claims
+from traksense.contracts.topics import SLUG_PATTERN
 from traksense.domain.errors import Forbidden, Invalid, NotFound
 from traksense.i18n.catalogue import Locale, negotiate, text
 from traksense.observability import log_context
@@ -32,6 +42,7 @@ P = TypeVar("P", bound=Params)
 B = TypeVar("B")
 
 JSON: Final = "application/json"
+CSV: Final = "text/csv"
 MAX_BODY_BYTES: Final = 64 * 1024
 TENANT_HEADER: Final = "X-Tenant"
 TENANT_PARAMETER: Final = "tenant"
@@ -41,6 +52,14 @@ PUBLIC: Final = "public"
 """No token is asked for."""
 EVERYONE: Final = frozenset(Role)
 OPS: Final = frozenset({Role.INTERNAL_OPS})
+
+PATH_TEXTS: Final[Mapping[str, re.Pattern[str]]] = {
+    "slug": re.compile(SLUG_PATTERN),
+    "code": re.compile(r"[a-z0-9_-]{1,64}"),
+    "version": re.compile(r"[1-9][0-9]{0,8}"),
+    "cmd_id": re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}"),
+}
+"""The variables of paths that are no uuid, by name."""
 
 # Marks a route as one that API Gateway lets nobody reach without a token. Which pool that is, is
 # the deployment's to say.
@@ -60,8 +79,12 @@ class Route:
     """The model of a successful answer, or a union of models."""
     statuses: tuple[int, ...]
     summary: str
+    audit: Decision
     media_types: tuple[str, ...] = (JSON,)
     """What a successful answer may be in; the first is the default."""
+    text_body: str | None = None
+    """Media type of a body that is text rather than a JSON model, which ``body`` then is not."""
+    max_body_bytes: int = MAX_BODY_BYTES
 
     @property
     def is_public(self) -> bool:
@@ -79,6 +102,15 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """A successful answer with a status or headers of its own. Without a value: no body (204)."""
+
+    status: int
+    value: BaseModel | Encoded | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Call(Generic[P, B]):
     """One call of a route, read and checked."""
 
@@ -86,6 +118,10 @@ class Call(Generic[P, B]):
     body: B
     ids: Mapping[str, UUID]
     """Ids in the path, by name."""
+    names: Mapping[str, str]
+    """What else is variable in the path, by name: those of ``PATH_TEXTS``."""
+    headers: Mapping[str, str]
+    """The request's, in lower case."""
     locale: Locale
     media_type: str
     """The one of the route's media types that the caller wants most."""
@@ -127,13 +163,19 @@ def route(
     path: str,
     *,
     roles: Roles,
+    audit: Decision,
     response: Any,
     params: type[P] = NoParams,  # type: ignore[assignment] # the default binds P
     body: type[B] | None = None,
     statuses: tuple[int, ...] = (200,),
     media_types: tuple[str, ...] = (JSON,),
+    text_body: str | None = None,
+    max_body_bytes: int = MAX_BODY_BYTES,
 ) -> Callable[[View[P, B]], View[P, B]]:
-    """Register a view. It gives a model, a (status, model) pair, or Encoded.
+    """Register a view. It gives a model, Encoded, or a Reply with a status of its own.
+
+    ``response`` is None where an answer has no body. With ``text_body`` (a media type such as
+    ``text/csv``) the call's body is the text that came.
 
     Raises ValueError for a route without roles, one that is there already, or one whose view
     says nothing about itself.
@@ -156,7 +198,10 @@ def route(
             response=response,
             statuses=statuses,
             summary=view.__doc__.strip().splitlines()[0],
+            audit=audit,
             media_types=media_types,
+            text_body=text_body,
+            max_body_bytes=max_body_bytes,
         )
         REGISTRY[method, path] = spec
 
@@ -168,7 +213,7 @@ def route(
             methods=[method],
             name=view.__name__,
             authorizer=None if spec.is_public else AUTHORIZER,
-            content_types=[JSON] if body is not None else [],
+            content_types=[JSON] if body is not None else [text_body] if text_body else [],
         )(endpoint)
         return view
 
@@ -195,8 +240,10 @@ def _answer(spec: Route, view: View[Any, Any], names: Mapping[str, str]) -> Resp
         with log_context(tenant=None if scope is None else _logged(scope)):
             call = Call(
                 params=read_params(spec.params, given, spec.params.repeatable),
-                body=None if spec.body is None else read_body(spec.body, _raw_body(request)),
+                body=_body(spec, request),
                 ids=_ids(names),
+                names=_names(names),
+                headers=request.headers,
                 locale=locale,
                 media_type=preferred(request.headers.get("accept"), spec.media_types),
                 _identity=identity,
@@ -244,31 +291,52 @@ def _logged(scope: Scope) -> str:
     return "*" if scope.tenant_id is None else str(scope.tenant_id)
 
 
-def _raw_body(request: Request) -> bytes:
+def _body(spec: Route, request: Request) -> Any:
+    if spec.text_body is not None:
+        return read_text(_raw_body(spec, request))
+    return None if spec.body is None else read_body(spec.body, _raw_body(spec, request))
+
+
+def _raw_body(spec: Route, request: Request) -> bytes:
     try:
         raw = request.raw_body
     except ValueError:  # base64 that is none, or text that UTF-8 cannot hold
         message = text("body.not_json")
         raise Malformed(message, (("body", message),)) from None
-    if len(raw) > MAX_BODY_BYTES:
+    if len(raw) > spec.max_body_bytes:
         raise errors.TooLarge
     return raw if isinstance(raw, bytes) else raw.encode("utf-8")
 
 
 def _ids(names: Mapping[str, str]) -> dict[str, UUID]:
     """Ids in the path. What has not the form of an id names nothing, and is not found either."""
-    ids = {name: read_uuid(value) for name, value in names.items()}
+    ids = {name: read_uuid(value) for name, value in names.items() if name not in PATH_TEXTS}
     if None in ids.values():
         raise NotFound
     return cast(dict[str, UUID], ids)
 
 
+def _names(names: Mapping[str, str]) -> dict[str, str]:
+    texts = {name: value for name, value in names.items() if name in PATH_TEXTS}
+    if not all(PATH_TEXTS[name].fullmatch(value) for name, value in texts.items()):
+        raise NotFound
+    return texts
+
+
 def _success(request: Request, result: object) -> Response:
-    status, value = result if isinstance(result, tuple) else (200, result)
+    reply = result if isinstance(result, Reply) else Reply(200, cast(BaseModel, result))
+    value = reply.value
+    if value is None:
+        return Response(
+            body="",
+            status_code=reply.status,
+            headers={"Cache-Control": "no-store", **reply.headers},
+        )
     if isinstance(value, Encoded):
-        return represent(request, value.body, value.content_type, value.headers, status)
+        headers = {**value.headers, **reply.headers}
+        return represent(request, value.body, value.content_type, headers, reply.status)
     return Response(
-        body=cast(BaseModel, value).model_dump_json(by_alias=True),
-        status_code=status,
-        headers={"Content-Type": JSON, "Cache-Control": "no-store"},
+        body=value.model_dump_json(by_alias=True),
+        status_code=reply.status,
+        headers={"Content-Type": JSON, "Cache-Control": "no-store", **reply.headers},
     )

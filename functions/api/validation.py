@@ -7,7 +7,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from traksense.domain.errors import Invalid
@@ -70,6 +77,8 @@ Instant = Annotated[datetime, BeforeValidator(_instant)]
 """RFC 3339 with an offset, between 1970 and 2200; in UTC once read."""
 PlainText = Annotated[str, AfterValidator(_plain)]
 """Text without control characters."""
+Limit = Annotated[WholeNumber, Field(ge=1, le=500, description="Most items of a page.")]
+Cursor = Annotated[str, Field(description="next_cursor of the page before.")]
 
 
 class Params(BaseModel):
@@ -126,6 +135,15 @@ def read_body(model: type[Model], raw: bytes) -> Model:
         if any(found["type"] == "json_invalid" for found in error.errors(include_url=False)):
             raise Malformed(text("body.not_json"), (("body", text("body.not_json")),)) from None
         raise _invalid(error, "body", "validation.unknown_field") from None
+
+
+def read_text(raw: bytes) -> str:
+    """A body that is text, in UTF-8, with or without a byte order mark. Raises Malformed."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        message = text("body.not_utf8")
+        raise Malformed(message, (("body", message),)) from None
 
 
 def _invalid(error: ValidationError, part: str, unknown: str) -> Invalid:

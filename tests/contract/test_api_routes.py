@@ -23,6 +23,7 @@ from tests.unit.api.support import (
     World,
     call,
     make_world,
+    outside,
 )
 from traksense.auth.identity import Role
 from traksense.db.connection import Database
@@ -53,7 +54,7 @@ def world(module_database_url: str) -> Iterator[World]:
     login = FakeLogin()
     database = Database(module_database_url)
     world = make_world(module_database_url, login, database)
-    services.use(api(database, login))
+    services.use(api(database, outside(login)))
     yield world
     services.use(None)
     database.close()

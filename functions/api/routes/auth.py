@@ -7,7 +7,8 @@ from typing import Annotated, Final
 from chalice.app import Blueprint
 from pydantic import Field
 
-from functions.api.models import ChallengeAnswer, TokensAnswer, UserAnswer
+from functions.api.auditing import Audited, NotAudited
+from functions.api.models.people import ChallengeAnswer, TokensAnswer, UserAnswer
 from functions.api.routing import EVERYONE, PUBLIC, Call, route
 from functions.api.validation import Body, NoParams, PlainText
 from traksense.auth.identity import Role
@@ -34,6 +35,7 @@ class RefreshBody(Body):
     "POST",
     "/api/auth/login",
     roles=PUBLIC,
+    audit=Audited("sessions.login"),
     body=LoginBody,
     response=TokensAnswer | ChallengeAnswer,
 )
@@ -50,6 +52,7 @@ def login(call: Call[NoParams, LoginBody]) -> TokensAnswer | ChallengeAnswer:
     "POST",
     "/api/auth/refresh",
     roles=PUBLIC,
+    audit=NotAudited("it goes on with a session whose login was recorded"),
     body=RefreshBody,
     response=TokensAnswer,
 )
@@ -68,7 +71,14 @@ def _tokens(given: Tokens, refresh_token: str) -> TokensAnswer:
     )
 
 
-@route(blueprint, "GET", "/api/me", roles=EVERYONE, response=UserAnswer)
+@route(
+    blueprint,
+    "GET",
+    "/api/me",
+    roles=EVERYONE,
+    audit=NotAudited("the caller learns only who she is"),
+    response=UserAnswer,
+)
 def me(call: Call[NoParams, None]) -> UserAnswer:
     """Says who the caller is, with the time zone and the language of her tenant."""
     profile = call.services.tenants.profile(call.scope)

@@ -10,7 +10,8 @@ from chalice.app import Blueprint
 from pydantic import AfterValidator, Field
 
 from functions.api import series_csv
-from functions.api.models import (
+from functions.api.auditing import Audited
+from functions.api.models.data import (
     ConsumptionAnswer,
     LatestAnswer,
     LatestReadingAnswer,
@@ -98,6 +99,7 @@ class ListMonths(Params):
     "GET",
     "/api/data/points",
     roles=EVERYONE,
+    audit=Audited("readings.list"),
     params=ListReadings,
     response=SeriesListAnswer,
     media_types=(JSON, series_csv.CSV),
@@ -143,6 +145,7 @@ def _csv(found: list[Series], *, may_thin: bool) -> Encoded:
     "GET",
     "/api/data/latest",
     roles=EVERYONE,
+    audit=Audited("readings.latest"),
     params=LatestReadings,
     response=LatestAnswer,
 )
@@ -157,6 +160,7 @@ def latest_readings(call: Call[LatestReadings, None]) -> LatestAnswer:
     "GET",
     "/api/data/consumption",
     roles=EVERYONE,
+    audit=Audited("readings.consumption"),
     params=ListMonths,
     response=ConsumptionAnswer,
 )

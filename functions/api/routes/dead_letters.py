@@ -7,10 +7,11 @@ from typing import Annotated, Final
 from chalice.app import Blueprint
 from pydantic import Field
 
-from functions.api.models import DeadLetterAnswer, ListAnswer
-from functions.api.routes.devices import Cursor, Limit
+from functions.api.auditing import Audited
+from functions.api.models.base import ListAnswer
+from functions.api.models.dead_letters import DeadLetterAnswer
 from functions.api.routing import OPS, Call, route
-from functions.api.validation import Instant, Params, PlainText
+from functions.api.validation import Cursor, Instant, Limit, Params, PlainText
 from traksense.domain.reasons import Reason
 from traksense.services.dead_letters import DeadLetterFilter
 
@@ -35,6 +36,7 @@ class ListDeadLetters(Params):
     "GET",
     "/api/dlq",
     roles=OPS,
+    audit=Audited("dead_letters.list"),
     params=ListDeadLetters,
     response=ListAnswer[DeadLetterAnswer],
 )

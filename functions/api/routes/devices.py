@@ -7,21 +7,19 @@ from typing import Annotated, Final
 from chalice.app import Blueprint
 from pydantic import Field
 
-from functions.api.models import (
+from functions.api.auditing import Audited
+from functions.api.models.base import ListAnswer
+from functions.api.models.devices import (
     DeviceAnswer,
-    ListAnswer,
     PointAnswer,
     PointsAnswer,
     TemplateAnswer,
 )
 from functions.api.routing import EVERYONE, Call, route
-from functions.api.validation import NoParams, Params, PlainText, TrueOrFalse, WholeNumber
+from functions.api.validation import Cursor, Limit, NoParams, Params, PlainText, TrueOrFalse
 from traksense.services.devices import Device, DeviceFilter
 
 blueprint: Final = Blueprint(__name__)
-
-Limit = Annotated[WholeNumber, Field(ge=1, le=500, description="Most items of a page.")]
-Cursor = Annotated[str, Field(description="next_cursor of the page before.")]
 
 
 class ListDevices(Params):
@@ -43,6 +41,7 @@ class ListDevices(Params):
     "GET",
     "/api/devices",
     roles=EVERYONE,
+    audit=Audited("devices.list"),
     params=ListDevices,
     response=ListAnswer[DeviceAnswer],
 )
@@ -60,13 +59,27 @@ def list_devices(call: Call[ListDevices, None]) -> ListAnswer[DeviceAnswer]:
     )
 
 
-@route(blueprint, "GET", "/api/devices/{device_id}", roles=EVERYONE, response=DeviceAnswer)
+@route(
+    blueprint,
+    "GET",
+    "/api/devices/{device_id}",
+    roles=EVERYONE,
+    audit=Audited("devices.read"),
+    response=DeviceAnswer,
+)
 def get_device(call: Call[NoParams, None]) -> DeviceAnswer:
     """Shows one device."""
     return _device(call.services.devices.get(call.scope, call.ids["device_id"]))
 
 
-@route(blueprint, "GET", "/api/devices/{device_id}/points", roles=EVERYONE, response=PointsAnswer)
+@route(
+    blueprint,
+    "GET",
+    "/api/devices/{device_id}/points",
+    roles=EVERYONE,
+    audit=Audited("points.list"),
+    response=PointsAnswer,
+)
 def get_points(call: Call[NoParams, None]) -> PointsAnswer:
     """Lists a device's points, in its template's order."""
     points = call.services.devices.points(call.scope, call.ids["device_id"], call.locale)

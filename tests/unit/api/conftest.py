@@ -10,7 +10,7 @@ from functions.api.services import services
 from traksense.db.connection import Database
 from traksense.wiring.api import api
 
-from .support import FakeLogin, World, make_world
+from .support import FakeLogin, World, make_world, outside
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def world(module_database_url: str) -> Iterator[World]:
     login = FakeLogin()
     database = Database(module_database_url)
     world = make_world(module_database_url, login, database)
-    services.use(api(database, login))
+    services.use(api(database, outside(login)))
     yield world
     services.use(None)
     database.close()

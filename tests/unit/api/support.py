@@ -18,6 +18,7 @@ from traksense.auth.errors import BadCredentials, IdentityProviderAway, Throttle
 from traksense.auth.identity import Role
 from traksense.aws.cognito import Challenge, Tokens
 from traksense.db.connection import Database
+from traksense.wiring.api import Outside
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -155,6 +156,11 @@ class Tenant:
     @property
     def viewer(self) -> Person:
         return Person(Role.VIEWER, self.id)
+
+
+def outside(login: FakeLogin) -> Outside:
+    """Fakes of everything that the API talks to besides its database."""
+    return Outside(login=login)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import pytest
 from chalice.app import Blueprint
 
 from functions.api.app import app
-from functions.api.models import HealthAnswer
+from functions.api.auditing import Audited, NotAudited
+from functions.api.models.health import HealthAnswer
 from functions.api.routing import EVERYONE, REGISTRY, Call, route
 from functions.api.services import Services, services
 from functions.api.validation import NoParams
@@ -24,7 +25,7 @@ from traksense.observability import NoMetrics, metrics
 from traksense.settings import CognitoSettings
 from traksense.wiring.api import ApiServices, api
 
-from .support import World, call
+from .support import World, call, outside
 
 
 def view(call: Call[NoParams, None]) -> HealthAnswer:
@@ -49,8 +50,26 @@ def test_a_careless_route_cannot_be_registered(
 ) -> None:
     before = dict(REGISTRY)
     with pytest.raises(ValueError, match=complaint):
-        route(Blueprint(__name__), "GET", path, roles=roles, response=HealthAnswer)(declared)
+        route(
+            Blueprint(__name__),
+            "GET",
+            path,
+            roles=roles,
+            audit=Audited("tests.try"),
+            response=HealthAnswer,
+        )(declared)
     assert before == REGISTRY
+
+
+@pytest.mark.parametrize("action", ["", "devices", "Devices.list", "devices.list.all"])
+def test_an_action_has_the_form_of_one(action: str) -> None:
+    with pytest.raises(ValueError, match="is no action"):
+        Audited(action)
+
+
+def test_a_route_that_is_not_audited_says_why() -> None:
+    with pytest.raises(ValueError, match="says why"):
+        NotAudited(" ")
 
 
 def test_requests_of_many_threads_never_see_each_others_tenant(world: World) -> None:
@@ -123,7 +142,7 @@ def test_requests_are_counted_only_where_no_gateway_of_ours_counts_them(
     call("GET", path, world.acme.viewer)
     assert counting.seen == []
     with closing(Database(world.url)) as database:
-        services.use(api(database, world.login, counts_requests=True))
+        services.use(api(database, outside(world.login), counts_requests=True))
         call("GET", path, world.acme.viewer)
         services.use(before)
     assert counting.seen == [

@@ -1,4 +1,7 @@
-"""What a person reads, by locale: flat JSON catalogues with the same keys in each language."""
+"""What a person reads, by locale: flat JSON catalogues with the same keys in each language.
+
+``<locale>/<subject>.json``; a key stands in one of them only.
+"""
 
 from __future__ import annotations
 
@@ -52,8 +55,11 @@ def text(key: str, /, **params: object) -> Text:
 @cache
 def catalogue(locale: Locale) -> Mapping[str, str]:
     """All sentences of a locale by key."""
-    source = resources.files(__package__).joinpath(f"{locale}.json")
-    return MappingProxyType(cast(dict[str, str], json.loads(source.read_text("utf-8"))))
+    sentences: dict[str, str] = {}
+    for source in resources.files(__package__).joinpath(locale).iterdir():
+        if source.name.endswith(".json"):
+            sentences |= cast(dict[str, str], json.loads(source.read_text("utf-8")))
+    return MappingProxyType(sentences)
 
 
 def has(key: str) -> bool:

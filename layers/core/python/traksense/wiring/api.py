@@ -37,6 +37,13 @@ class Login(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """What the API talks to besides its database. Nothing of it connects before it is asked."""
+
+    login: Login
+
+
+@dataclass(frozen=True, slots=True)
 class ApiServices:
     """What the API's routes call."""
 
@@ -53,13 +60,13 @@ class ApiServices:
 
 def api(
     database: Database,
-    login: Login,
+    outside: Outside,
     queues: QueueDepths | None = None,
     *,
     counts_requests: bool = False,
     retention: Mapping[Level, timedelta] = DEFAULT_RETENTION,
 ) -> ApiServices:
-    """The services over a database and a user pool. Connects to neither."""
+    """The services over a database and what is around it. Connects to none of it."""
     devices = SqlDeviceStore(database)
     return ApiServices(
         tenants=Tenants(SqlTenantStore(database)),
@@ -68,7 +75,7 @@ def api(
         consumption=ConsumptionQuery(SqlConsumptionStore(database), devices.tenant_of),
         dead_letters=DeadLetters(SqlDeadLetterStore(database)),
         health=Health(SqlHealthProbes(database), queues),
-        login=login,
+        login=outside.login,
         counts_requests=counts_requests,
     )
 
@@ -80,7 +87,7 @@ def api_from_environment(queues: QueueDepths | None = None) -> ApiServices:
     kept = LevelSettings.from_environment()
     return api(
         database,
-        Cognito(cognito.client_id, cognito.region),
+        Outside(login=Cognito(cognito.client_id, cognito.region)),
         queues,
         counts_requests=settings.metrics == "emf",
         retention={
