@@ -71,6 +71,15 @@ def fill(url: str, engine: StorageEngine) -> Seeded:
                 " type) SELECT %s, id, 0, 'own', 'num' FROM t",
                 (tenant_id, f"own-{slug}", tenant_id),
             )
+            connection.execute(
+                "INSERT INTO public.users (id, tenant_id, email, name, role)"
+                " VALUES (gen_random_uuid(), %s, %s, 'Ana', 'viewer')",
+                (tenant_id, f"ana@{slug}.example"),
+            )
+        connection.execute(
+            "INSERT INTO public.tenant_tombstones (slug, tenant_id)"
+            " VALUES ('initech', gen_random_uuid())"
+        )
     return seeded
 
 

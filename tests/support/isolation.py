@@ -40,7 +40,9 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
     "build_slice": NOBODY,
     "byte_planes": NOBODY,
     "catch_up": NOBODY,
+    "check_site_slug": NOBODY,
     "check_template_tenant": NOBODY,
+    "check_tenant_slug": NOBODY,
     "closable_days": NOBODY,
     "current_tenant_id": EVERYBODY,
     "decode_segment": NOBODY,
@@ -85,6 +87,7 @@ OPS_READS: Final = frozenset(
     for name in (
         "tenants", "sites", "device_templates", "point_templates", "devices", "points",
         "device_state", "device_events", "device_alarms", "ingest_errors", "rollup_state",
+        "users", "tenant_tombstones",
     )
 )  # fmt: skip
 """What internal_ops read of all tenants. Readings are not among it."""
@@ -98,7 +101,7 @@ WRITES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "public.point_templates": {OPS: frozenset({"INSERT", "UPDATE", "DELETE"})},
     **{
         f"public.{name}": {role: frozenset({"INSERT", "UPDATE", "DELETE"}) for role in (APP, OPS)}
-        for name in ("sites", "devices", "points")
+        for name in ("sites", "devices", "points", "users")
     },
     "public.device_state": {INGEST: frozenset({"UPDATE"})},
     "public.device_events": {INGEST: frozenset({"INSERT"})},
