@@ -32,8 +32,8 @@ WITH tenant AS (
     INSERT INTO public.sites (tenant_id, slug, name) SELECT id, 'plant', 'Plant' FROM tenant
     RETURNING id, tenant_id
 ), template AS (
-    INSERT INTO public.device_templates (code, version, name) VALUES ('bench', 1, 'Bench')
-    RETURNING id
+    INSERT INTO public.device_templates (code, version, name, published_at)
+    VALUES ('bench', 1, 'Bench', now()) RETURNING id
 )
 SELECT site.tenant_id, site.id, template.id FROM site, template
 """

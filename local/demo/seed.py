@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 from uuid import UUID
 
 import msgspec
+import psycopg
 from psycopg.types.json import Jsonb
 
-from local.demo.catalogue import Catalogue, Child, Role, Tenant, load
+from local.demo.catalogue import Catalogue, Child, Role, Template, Tenant, load
 from traksense.db.connection import Database
 from traksense.db.queries import load as load_queries
 from traksense.domain.errors import Conflict
@@ -77,6 +78,7 @@ def seed(admin_url: str, catalogue: Catalogue | None = None) -> DemoFleet:
     slugs = [tenant.slug for tenant in wanted.tenants]
     try:
         with database.transaction("traksense_ops") as cursor:
+            _add_templates(cursor, queries, wanted.templates)
             for name, rows in _statements(wanted):
                 cursor.execute(queries[name], {"rows": Jsonb(rows)})
             tenants = dict(cursor.execute(queries["list_tenants"], {"slugs": slugs}).fetchall())
@@ -87,6 +89,33 @@ def seed(admin_url: str, catalogue: Catalogue | None = None) -> DemoFleet:
         database.close()
 
 
+def _add_templates(
+    cursor: psycopg.Cursor[tuple[Any, ...]],
+    queries: Mapping[str, LiteralString],
+    templates: Sequence[Template],
+) -> None:
+    """Lay in the templates that are not there, each with its points, and publish them."""
+
+    def run(name: str, rows: list[_Row]) -> psycopg.Cursor[tuple[Any, ...]]:
+        return cursor.execute(queries[name], {"rows": Jsonb(rows)})
+
+    head = ("code", "version", "name", "vendor", "adapter", "offline_after")
+    made = {code for (code,) in run("add_device_templates", [_fields(t, *head) for t in templates])}
+    added = [template for template in templates if template.code in made]
+    run(
+        "add_point_templates",
+        [
+            {"code": t.code, "version": t.version, "position": position}
+            | _fields(p, "name", "labels", "type", "unit", "enum_values", "limits")
+            for t in added
+            for position, p in enumerate(t.points)
+        ],
+    )
+    versions = [_fields(t, "code", "version") for t in added]
+    run("publish_templates", versions)
+    run("supersede_templates", versions)
+
+
 def _statements(catalogue: Catalogue) -> Iterator[tuple[str, list[_Row]]]:
     """The queries to run, in order, each with its rows."""
     tenants = catalogue.tenants
@@ -94,22 +123,6 @@ def _statements(catalogue: Catalogue) -> Iterator[tuple[str, list[_Row]]]:
     yield (
         "add_sites",
         [{"tenant": t.slug, "slug": s.slug, "name": s.name} for t in tenants for s in t.sites],
-    )
-    yield (
-        "add_device_templates",
-        [
-            _fields(t, "code", "version", "name", "vendor", "adapter", "offline_after")
-            for t in catalogue.templates
-        ],
-    )
-    yield (
-        "add_point_templates",
-        [
-            {"code": t.code, "version": t.version, "position": position}
-            | _fields(p, "name", "labels", "type", "unit", "enum_values", "limits")
-            for t in catalogue.templates
-            for position, p in enumerate(t.points)
-        ],
     )
     devices = list(_device_rows(catalogue))
     children = list(_child_rows(catalogue))

@@ -18,17 +18,19 @@ JOIN public.tenants t ON t.slug = r.tenant
 ON CONFLICT DO NOTHING;
 
 -- name: add_device_templates
--- Adds the demo's templates for every tenant; a version that is there is never changed.
--- %(rows)s: [{code, version, name, vendor, adapter, offline_after}].
+-- Adds the demo's templates for every tenant, as drafts; a version that is there is never changed.
+-- Answers the codes of those that were not. %(rows)s: [{code, version, name, vendor, adapter,
+-- offline_after}].
 INSERT INTO public.device_templates (code, version, name, vendor, adapter, offline_after)
 SELECT r.code, r.version, r.name, r.vendor, r.adapter, r.offline_after
 FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb)
      AS r (code text, version integer, name text, vendor text, adapter text,
            offline_after interval)
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING
+RETURNING code;
 
 -- name: add_point_templates
--- Adds the points of those templates, in the order of their position.
+-- Adds the points of templates that were just added, in the order of their position.
 -- %(rows)s: [{code, version, position, name, labels, type, unit, enum_values, limits}].
 INSERT INTO public.point_templates
     (device_template_id, position, name, labels, type, unit, enum_values, limits)
@@ -39,6 +41,24 @@ FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb)
 JOIN public.device_templates dt
   ON dt.tenant_id IS NULL AND dt.code = r.code AND dt.version = r.version
 ON CONFLICT DO NOTHING;
+
+-- name: publish_templates
+-- Publishes templates that were just added.
+-- %(rows)s: [{code, version}].
+UPDATE public.device_templates dt
+SET published_at = now()
+FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb) AS r (code text, version integer)
+WHERE dt.tenant_id IS NULL AND dt.code = r.code AND dt.version = r.version;
+
+-- name: supersede_templates
+-- The newest version before each of these is superseded by it. %(rows)s: [{code, version}].
+UPDATE public.device_templates dt
+SET superseded_by = n.id
+FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb) AS r (code text, version integer)
+JOIN public.device_templates n
+  ON n.tenant_id IS NULL AND n.code = r.code AND n.version = r.version
+WHERE dt.tenant_id IS NULL AND dt.code = n.code AND dt.version < n.version
+  AND dt.published_at IS NOT NULL AND dt.superseded_by IS NULL;
 
 -- name: add_devices
 -- Adds devices; those behind a gateway in a call after their gateway's.

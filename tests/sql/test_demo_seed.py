@@ -177,8 +177,8 @@ def test_a_mac_address_that_another_device_has_is_a_conflict_and_adds_nothing(
             "WITH t AS (INSERT INTO tenants (slug, name) VALUES ('acme', 'Acme') RETURNING id),"
             " s AS (INSERT INTO sites (tenant_id, slug, name)"
             "       SELECT id, 'acme-site', 'Acme' FROM t RETURNING id),"
-            " k AS (INSERT INTO device_templates (code, version, name)"
-            "       VALUES ('box', 1, 'Box') RETURNING id) SELECT"
+            " k AS (INSERT INTO device_templates (code, version, name, published_at)"
+            "       VALUES ('box', 1, 'Box', now()) RETURNING id) SELECT"
         )
         connection.execute(
             "INSERT INTO devices (tenant_id, site_id, template_id, name, mac)"

@@ -45,9 +45,7 @@ def readings(ago: timedelta, **points: float | str) -> list[dict[str, Any]]:
 
 def fill(url: str, engine: StorageEngine) -> Seeded:
     """A row of both tenants in everything: rows, segments or columns, late ones beside them."""
-    seeded = fleet.seed(url)
-    with psycopg.connect(url) as connection:
-        connection.execute("UPDATE device_templates SET keep_raw = true")
+    seeded = fleet.seed(url, keep_raw=frozenset({"chiller"}))
     service = ingest_service(url)
     records = readings(timedelta(0), temp=1.0, mode="COOL")
     records += [record(telem(tenant, "chiller-1"), tenant.encode()) for tenant in TENANTS]

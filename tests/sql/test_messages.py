@@ -34,10 +34,15 @@ CLOSE_AFTER = timedelta(days=2)
 
 
 @pytest.fixture
-def url(database_url: str, seeded: Seeded) -> str:
+def seeded(database_url: str) -> Seeded:
     """Two tenants whose chillers' messages are kept."""
+    return fleet.seed(database_url, keep_raw=frozenset({"chiller"}))
+
+
+@pytest.fixture
+def url(database_url: str, seeded: Seeded) -> str:
+    """The two tenants, all of whose rollups are refreshed."""
     assert seeded.devices
-    execute(database_url, "UPDATE device_templates SET keep_raw = true WHERE code = 'chiller'")
     execute(database_url, "UPDATE rollup_state SET refreshed = now()")
     return database_url
 

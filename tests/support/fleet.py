@@ -38,8 +38,11 @@ class Seeded:
     sks: dict[tuple[str, str], int]
 
 
-def seed(url: str) -> Seeded:
-    """Tenants ``acme`` and ``globex`` with three devices each, and the gateways of acme."""
+def seed(url: str, keep_raw: frozenset[str] = frozenset()) -> Seeded:
+    """Tenants ``acme`` and ``globex`` with three devices each, and the gateways of acme.
+
+    ``keep_raw`` names the templates whose devices' messages are kept.
+    """
     tenants: dict[str, UUID] = {}
     devices: dict[str, UUID] = {}
     with psycopg.connect(url) as connection:
@@ -51,11 +54,13 @@ def seed(url: str) -> Seeded:
 
         templates = {
             code: one(
-                "INSERT INTO public.device_templates (code, version, name, adapter)"
-                " VALUES (%s, 1, %s, %s) RETURNING id",
+                "INSERT INTO public.device_templates"
+                " (code, version, name, adapter, keep_raw, published_at)"
+                " VALUES (%s, 1, %s, %s, %s, now()) RETURNING id",
                 code,
                 code,
                 adapter,
+                code in keep_raw,
             )
             for code, adapter in {
                 "chiller": None,

@@ -266,8 +266,8 @@ def make_world(url: str, login: FakeLogin, database: Database) -> World:
             (NOW - timedelta(days=15), NOW + timedelta(days=2)),
         )
         row = connection.execute(
-            "INSERT INTO public.device_templates (code, version, name)"
-            " VALUES ('chiller', 2, 'Chiller') RETURNING id"
+            "INSERT INTO public.device_templates (code, version, name, published_at)"
+            " VALUES ('chiller', 2, 'Chiller', now()) RETURNING id"
         ).fetchone()
         assert row is not None
         acme = make_tenant(connection, "acme", row[0])
