@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from traksense.contracts.topics import SLUG_PATTERN
 from traksense.domain.errors import Invalid
 from traksense.i18n.catalogue import Text, has, text
 from traksense.services.paging import Malformed
@@ -77,6 +78,9 @@ Instant = Annotated[datetime, BeforeValidator(_instant)]
 """RFC 3339 with an offset, between 1970 and 2200; in UTC once read."""
 PlainText = Annotated[str, AfterValidator(_plain)]
 """Text without control characters."""
+Name = Annotated[PlainText, Field(min_length=1, max_length=100, pattern=r"\S")]
+"""What a person calls something."""
+Slug = Annotated[str, Field(pattern=f"^{SLUG_PATTERN}$", description="Never changes.")]
 Limit = Annotated[WholeNumber, Field(ge=1, le=500, description="Most items of a page.")]
 Cursor = Annotated[str, Field(description="next_cursor of the page before.")]
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from functions.api.routes import auth, data, dead_letters, devices, health
+from functions.api.routes import auth, data, dead_letters, devices, health, sites, tenants
 
 ALL: Final = (
     health.blueprint,
     auth.blueprint,
+    tenants.blueprint,
+    sites.blueprint,
     devices.blueprint,
     data.blueprint,
     dead_letters.blueprint,

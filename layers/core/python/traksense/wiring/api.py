@@ -15,6 +15,8 @@ from traksense.db.dead_letters import SqlDeadLetterStore
 from traksense.db.devices import SqlDeviceStore
 from traksense.db.health import SqlHealthProbes
 from traksense.db.readings_query import SqlReadingStore
+from traksense.db.sites import SqlSiteStore
+from traksense.db.tenant_registry import SqlTenantRegistryStore
 from traksense.db.tenants import SqlTenantStore
 from traksense.services.consumption import ConsumptionQuery
 from traksense.services.dead_letters import DeadLetters
@@ -22,6 +24,8 @@ from traksense.services.devices import Devices
 from traksense.services.health import Health, QueueDepths
 from traksense.services.readings_query import ReadingsQuery
 from traksense.services.series_levels import DEFAULT_RETENTION, Level
+from traksense.services.sites import Sites
+from traksense.services.tenant_registry import TenantRegistry
 from traksense.services.tenants import Tenants
 from traksense.settings import CognitoSettings, LevelSettings
 
@@ -48,6 +52,8 @@ class ApiServices:
     """What the API's routes call."""
 
     tenants: Tenants
+    registry: TenantRegistry
+    sites: Sites
     devices: Devices
     readings: ReadingsQuery
     consumption: ConsumptionQuery
@@ -70,6 +76,8 @@ def api(
     devices = SqlDeviceStore(database)
     return ApiServices(
         tenants=Tenants(SqlTenantStore(database)),
+        registry=TenantRegistry(SqlTenantRegistryStore(database), retention),
+        sites=Sites(SqlSiteStore(database)),
         devices=Devices(devices),
         readings=ReadingsQuery(SqlReadingStore(database), devices.tenant_of, retention),
         consumption=ConsumptionQuery(SqlConsumptionStore(database), devices.tenant_of),
