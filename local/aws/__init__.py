@@ -1,1 +1,1 @@
-"""S3, SES and Cognito on one machine: moto behind a guard, with a user pool that is kept."""
+"""AWS on one machine: moto's services behind a guard, a user pool that is kept, a data plane."""

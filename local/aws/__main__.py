@@ -1,4 +1,4 @@
-"""``python -m local.aws``: S3, SES and Cognito on a loopback port."""
+"""``python -m local.aws``: S3, SES, Cognito and IoT's data plane on a loopback port."""
 
 from __future__ import annotations
 

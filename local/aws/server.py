@@ -1,4 +1,4 @@
-"""Builds the emulator: three of moto's services, the pool in them, the guard before them."""
+"""Builds the emulator: moto's services with the pool in them, the data plane, the guard."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ def build(settings: AwsSettings) -> Guard:
     from moto.cognitoidp.responses import CognitoIdpJsonWebKeyResponse
     from moto.moto_server.werkzeug_app import create_backend_app
 
+    from .broker_link import BrokerLink
     from .cognito import LocalCognito
     from .identifiers import REGION
+    from .iot_data import IotData, broker_address
     from .pool import ACCOUNT, LocalUserPool
     from .signing_key import SigningKey
     from .store import UserStore
@@ -41,6 +43,7 @@ def build(settings: AwsSettings) -> Guard:
     cognito = LocalCognito(pool)
     cognitoidp_backends[ACCOUNT][REGION] = cognito
     apps["cognito-idp"] = KeptCognito(apps["cognito-idp"], cognito, store)
+    apps["iotdata"] = IotData(BrokerLink(lambda: broker_address(settings.home)))
     _create_resources(ACCOUNT, REGION)
     return Guard(apps, key.jwks, pool.id, settings.port, settings.credentials)
 

@@ -65,7 +65,7 @@ def verify(
     canonical = "\n".join(
         (
             environ["REQUEST_METHOD"],
-            raw_path(environ) if claim.service == "s3" else "/",
+            _canonical_path(environ, claim.service),
             _canonical_query(query),
             *(f"{name}:{_header(environ, name)}" for name in claim.signed_headers),
             "",
@@ -88,6 +88,12 @@ def raw_path(environ: Mapping[str, Any]) -> str:
     """The path as it came, still percent-encoded."""
     uri = environ.get("REQUEST_URI") or quote(environ.get("PATH_INFO", "/"), safe="/-_.~")
     return str(uri).split("?", 1)[0] or "/"
+
+
+def _canonical_path(environ: Mapping[str, Any], service: str) -> str:
+    """S3's path is signed as it came, every other service's encoded once more."""
+    path = raw_path(environ)
+    return path if service == "s3" else quote(path, safe="/~")
 
 
 def _read_claim(environ: Mapping[str, Any], query: list[tuple[str, str]]) -> _Claim:

@@ -14,6 +14,7 @@ import psycopg
 
 from functions.api.app import app
 from functions.api.routing import REGISTRY
+from tests.support.publisher import FakePublisher
 from traksense.auth.errors import BadCredentials, IdentityProviderAway, Throttled
 from traksense.auth.identity import Role
 from traksense.aws.cognito import Challenge, Tokens
@@ -160,7 +161,7 @@ class Tenant:
 
 def outside(login: FakeLogin) -> Outside:
     """Fakes of everything that the API talks to besides its database."""
-    return Outside(login=login)
+    return Outside(login=login, publisher=FakePublisher())
 
 
 @dataclass(frozen=True)

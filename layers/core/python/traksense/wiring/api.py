@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from traksense.aws.cognito import Challenge, Cognito, Tokens
+from traksense.aws.iot_data import IotDataPublisher
 from traksense.bootstrap import start
 from traksense.db.connection import Database
 from traksense.db.consumption import SqlConsumptionStore
@@ -22,6 +23,7 @@ from traksense.services.consumption import ConsumptionQuery
 from traksense.services.dead_letters import DeadLetters
 from traksense.services.devices import Devices
 from traksense.services.health import Health, QueueDepths
+from traksense.services.publisher import Publisher
 from traksense.services.readings_query import ReadingsQuery
 from traksense.services.series_levels import DEFAULT_RETENTION, Level
 from traksense.services.sites import Sites
@@ -45,6 +47,7 @@ class Outside:
     """What the API talks to besides its database. Nothing of it connects before it is asked."""
 
     login: Login
+    publisher: Publisher
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,10 @@ def api_from_environment(queues: QueueDepths | None = None) -> ApiServices:
     kept = LevelSettings.from_environment()
     return api(
         database,
-        Outside(login=Cognito(cognito.client_id, cognito.region)),
+        Outside(
+            login=Cognito(cognito.client_id, cognito.region),
+            publisher=IotDataPublisher(cognito.region),
+        ),
         queues,
         counts_requests=settings.metrics == "emf",
         retention={
