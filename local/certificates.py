@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from traksense.contracts import topics
@@ -61,6 +62,11 @@ class CertificateAuthority:
         return self._root.paths.certificate
 
     @property
+    def subject(self) -> x509.Name:
+        """Name of the root that signs the server and the devices."""
+        return self._root.certificate.subject
+
+    @property
     def platform_ca_path(self) -> Path:
         """Certificate of the root that signs the platform's own identity."""
         return self._platform_root.paths.certificate
@@ -97,6 +103,42 @@ class CertificateAuthority:
         return self._pair(
             self._root, self._devices / thing_name, thing_name, DEVICE_LIFE, timedelta(0)
         )
+
+    def sign_device(self, request: x509.CertificateSigningRequest) -> x509.Certificate:
+        """A device's certificate for a request whose CN is its thing name.
+
+        Raises TopicError for what is no thing name, ValueError for another kind of key.
+        """
+        (name,) = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        topics.split_thing_name(str(name.value))
+        key = request.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+            raise ValueError("a device's key is an elliptic curve's or RSA")  # noqa: TRY004
+        return self._root.sign(key, str(name.value), DEVICE_LIFE, None)
+
+    def revocation_list(self, serials: Collection[int], newer_than: datetime | None) -> bytes:
+        """The PEM list of devices' certificates that are good no more (RFC 5280, section 5).
+
+        Of two lists of one authority OpenSSL goes by the one with the later ``thisUpdate``, which
+        counts whole seconds and must not be ahead of the clock.
+        """
+        now = datetime.now(UTC).replace(microsecond=0) - CLOCK_SKEW
+        issued = now if newer_than is None else max(now, newer_than + timedelta(seconds=1))
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._root.certificate.subject)
+            .last_update(issued)
+            .next_update(self._root.certificate.not_valid_after_utc)
+        )
+        for serial in sorted(serials):
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder()
+                .serial_number(serial)
+                .revocation_date(issued)
+                .build()
+            )
+        made = builder.sign(self._root.key, hashes.SHA256())
+        return made.public_bytes(serialization.Encoding.PEM)
 
     def _pair(
         self,
@@ -146,7 +188,7 @@ class _Root:
 
     def sign(
         self,
-        public_key: ec.EllipticCurvePublicKey,
+        public_key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
         common_name: str,
         life: timedelta,
         names: x509.SubjectAlternativeName | None,

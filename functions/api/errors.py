@@ -92,7 +92,7 @@ def respond(error: BaseException, locale: Locale, instance: str) -> Response:
         instance=instance,
         # Only what comes from the catalogue is known to hold nothing that must not leave.
         detail=next((part for part in error.args if isinstance(part, Text)), None),
-        errors=error.errors if isinstance(error, Invalid) else (),
+        errors=error.errors if isinstance(error, Invalid | Conflict) else (),
         headers=_headers(error, answer),
     )
 

@@ -72,6 +72,19 @@ def _plain(value: str) -> str:
     return value
 
 
+def no_control_characters(value: object) -> None:
+    """Refuse a JSON value with control characters in a text or a name, however deep it lies."""
+    if isinstance(value, str):
+        _plain(value)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            _plain(name)
+            no_control_characters(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            no_control_characters(inner)
+
+
 WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 TrueOrFalse = Annotated[bool, BeforeValidator(_true_or_false)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]

@@ -52,6 +52,11 @@ class BrokerFiles:
         return self.directory / "devices.acl"
 
     @property
+    def revocations(self) -> Path:
+        """The list of devices' certificates that are good no more."""
+        return self.directory / "devices.crl"
+
+    @property
     def store(self) -> Path:
         """Sessions, queued and retained messages, as of the last save."""
         return self.directory / "mosquitto.db"
@@ -135,6 +140,7 @@ require_certificate true
 use_identity_as_username true
 use_username_as_clientid true
 acl_file {files.access_list}
+crlfile {files.revocations}
 
 # The platform itself.
 listener {platform_port} 127.0.0.1

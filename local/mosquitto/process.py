@@ -8,12 +8,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
+from cryptography import x509
 
 from .. import process_identity
 from ..certificates import CertificateAuthority
@@ -34,6 +36,10 @@ SAVE_INTERVAL_S: Final = 1.0
 POLL_S: Final = 0.02
 MAX_LOG_BYTES: Final = 20_000_000
 MAX_OPEN_FILES: Final = 65_536
+
+
+class BrokerAway(Exception):
+    """The broker did not do what it was asked for; it may when asked again."""
 
 
 class Broker:
@@ -73,8 +79,10 @@ class Broker:
         """What mosquitto says."""
         return self._home.logs / "mosquitto.log"
 
-    def start(self, devices: Iterable[BrokerDevice]) -> None:
+    def start(self, devices: Iterable[BrokerDevice], revoked: Collection[int] = ()) -> None:
         """Start or adopt the broker, with access for these devices.
+
+        ``revoked`` are serial numbers of certificates that no longer let anybody in.
 
         Raises StartupError where its port is in use, it cannot be had, or it does not come up.
         """
@@ -89,7 +97,7 @@ class Broker:
             running = None
         running = running or _running_on(files)
         last_port = int(record.get("platform_port", 0))
-        if running is not None and self._adopt(running, record, files, devices):
+        if running is not None and self._adopt(running, record, files, devices, revoked):
             self._keep_saved()
             return
         if running is not None:
@@ -100,6 +108,7 @@ class Broker:
         text, digested = self._write_files(files)
         self._write(files.configuration, text.encode())
         self._write(files.access_list, access_list(devices).encode())
+        self._revoke(files, revoked)
         self._spawn(files, self._program)
         self._keep_record(digested)
         self._keep_saved()
@@ -116,12 +125,41 @@ class Broker:
             self._process.wait()
         self.identity = self._process = None
 
-    def reload(self, devices: Iterable[BrokerDevice]) -> None:
-        """Replace the devices' access list. Nobody is disconnected."""
+    def reload(self, devices: Iterable[BrokerDevice], revoked: Collection[int] = ()) -> None:
+        """Replace the devices' access list and revocations. Nobody is disconnected.
+
+        mosquitto adds the list of revocations that it reads to those that it read before, and
+        OpenSSL goes by the newest.
+        """
         files = BrokerFiles(service_directory(self._home, "broker"))
         self._write(files.access_list, access_list(devices).encode())
+        self._revoke(files, revoked)
         self._trim_log()
         self._signal(signal.SIGHUP)
+
+    def cut_off(self, things: Collection[str]) -> None:
+        """End the live connections of these things, whoever holds them now.
+
+        mosquitto has no other way in than to take a session over under its client id, which only
+        the platform's own listener allows. Call ``reload`` first: a device that may still come in
+        is back at once. Raises BrokerAway where one was not taken over; all can be cut off again.
+        """
+        identity = self._authority.bridge_certificate()
+        for thing in sorted(things):
+            if not answers(self.platform_port, self._authority.ca_path, identity, thing):
+                raise BrokerAway(f"the session of {thing} could not be taken over")
+
+    def _revoke(self, files: BrokerFiles, revoked: Collection[int]) -> bool:
+        """Write the list of revocations where it is another than before; whether it was."""
+        issued: datetime | None = None
+        if files.revocations.exists():
+            last = x509.load_pem_x509_crl(files.revocations.read_bytes())
+            signed_by_us = last.issuer == self._authority.subject
+            if signed_by_us and {each.serial_number for each in last} == set(revoked):
+                return False
+            issued = last.last_update_utc if signed_by_us else None
+        self._write(files.revocations, self._authority.revocation_list(revoked, issued))
+        return True
 
     def _let_go(self) -> None:
         """Reap what we started before, if it has died since."""
@@ -142,6 +180,7 @@ class Broker:
         record: dict[str, Any],
         files: BrokerFiles,
         devices: Iterable[BrokerDevice],
+        revoked: Collection[int],
     ) -> bool:
         self.adopted = False
         if _recorded(record) != running:
@@ -155,8 +194,11 @@ class Broker:
             return False
         self.identity, self.adopted = running, True
         wanted = access_list(devices).encode()
+        is_outdated = self._revoke(files, revoked)
         if not files.access_list.exists() or files.access_list.read_bytes() != wanted:
             self._write(files.access_list, wanted)
+            is_outdated = True
+        if is_outdated:
             self._signal(signal.SIGHUP)
         return True
 

@@ -5,11 +5,15 @@
 -- scan of "limit" devices in a tenant's sight, and an incremental sort over the tenants, which
 -- opens no tenant after the page is full, for an operator.
 SELECT page.id, page.name, t.slug, page.site, page.code, page.version, page.is_online,
-       page.last_seen, page.metadata, page.created_at
+       page.last_seen, page.metadata, page.created_at, page.status, page.mac, page.gateway_id,
+       page.gateway_code, page.is_provisioned
 FROM public.tenants t
 CROSS JOIN LATERAL (
     SELECT d.id, d.name, s.slug AS site, dt.code, dt.version, st.is_online, st.last_seen,
-           d.metadata || st.reported AS metadata, d.created_at
+           d.metadata || st.reported AS metadata, d.created_at, d.status, d.mac::text AS mac,
+           d.gateway_id, d.gateway_code,
+           EXISTS (SELECT FROM public.device_certificates c
+                   WHERE c.device_id = d.id AND c.status = 'active') AS is_provisioned
     FROM public.devices d
     JOIN public.sites s ON s.id = d.site_id
     JOIN public.device_templates dt ON dt.id = d.template_id
@@ -21,6 +25,8 @@ CROSS JOIN LATERAL (
            OR pg_catalog.strpos(pg_catalog.lower(d.name), pg_catalog.lower(%(q)s::text)) > 0)
       AND (%(site)s::text IS NULL OR s.slug = %(site)s::text)
       AND (%(online)s::boolean IS NULL OR st.is_online = %(online)s::boolean)
+      AND (%(status)s::text IS NULL OR d.status = %(status)s::text)
+      AND (%(gateway)s::uuid IS NULL OR d.gateway_id = %(gateway)s::uuid)
     ORDER BY d.name
     LIMIT %(limit)s
 ) page
@@ -31,7 +37,10 @@ LIMIT %(limit)s
 -- name: device
 -- One device by id.
 SELECT d.id, d.name, t.slug, s.slug, dt.code, dt.version, st.is_online, st.last_seen,
-       d.metadata || st.reported, d.created_at
+       d.metadata || st.reported, d.created_at, d.status, d.mac::text, d.gateway_id,
+       d.gateway_code,
+       EXISTS (SELECT FROM public.device_certificates c
+               WHERE c.device_id = d.id AND c.status = 'active')
 FROM public.devices d
 JOIN public.tenants t ON t.id = d.tenant_id
 JOIN public.sites s ON s.id = d.site_id

@@ -75,6 +75,12 @@ def fill(url: str, engine: StorageEngine) -> Seeded:
                 (tenant_id, f"ana@{slug}.example"),
             )
         connection.execute(
+            "INSERT INTO public.device_certificates (tenant_id, device_id, thing_name, arn,"
+            " certificate_id, fingerprint, serial_number, status, expires_at)"
+            " SELECT tenant_id, id, name, 'arn:' || h, h, h, '1f', 'active', 'infinity'"
+            " FROM (SELECT *, encode(sha256(id::text::bytea), 'hex') AS h FROM public.devices) d"
+        )
+        connection.execute(
             "INSERT INTO public.tenant_tombstones (slug, tenant_id)"
             " VALUES ('initech', gen_random_uuid())"
         )

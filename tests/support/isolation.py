@@ -40,6 +40,7 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
     "build_slice": NOBODY,
     "byte_planes": NOBODY,
     "catch_up": NOBODY,
+    "check_added_templates": NOBODY,
     "check_site_slug": NOBODY,
     "check_template_code": NOBODY,
     "check_template_tenant": NOBODY,
@@ -56,6 +57,7 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
     "finish_closing": NOBODY,
     "finish_rewrite": NOBODY,
     "late_days": NOBODY,
+    "forget_dim_points": NOBODY,
     "level_chunks": NOBODY,
     "level_table": NOBODY,
     "list_closed_days": BY_INGEST,
@@ -90,7 +92,7 @@ OPS_READS: Final = frozenset(
     for name in (
         "tenants", "sites", "device_templates", "point_templates", "devices", "points",
         "device_state", "device_events", "device_alarms", "ingest_errors", "rollup_state",
-        "users", "tenant_tombstones",
+        "users", "tenant_tombstones", "device_certificates",
     )
 )  # fmt: skip
 """What internal_ops read of all tenants. Readings are not among it."""
@@ -106,6 +108,7 @@ WRITES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
         f"public.{name}": {role: frozenset({"INSERT", "UPDATE", "DELETE"}) for role in (APP, OPS)}
         for name in ("sites", "devices", "points", "users")
     },
+    "public.device_certificates": {APP: frozenset({"INSERT", "UPDATE"})},
     "public.device_state": {INGEST: frozenset({"UPDATE"})},
     "public.device_events": {INGEST: frozenset({"INSERT"})},
     "public.device_alarms": {INGEST: frozenset({"INSERT"})},

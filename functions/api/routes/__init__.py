@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from functions.api.routes import auth, data, dead_letters, devices, health, sites, tenants
+from functions.api.routes import (
+    auth,
+    data,
+    dead_letters,
+    device_writes,
+    devices,
+    health,
+    sites,
+    tenants,
+)
 
 ALL: Final = (
     health.blueprint,
@@ -12,6 +21,7 @@ ALL: Final = (
     tenants.blueprint,
     sites.blueprint,
     devices.blueprint,
+    device_writes.blueprint,
     data.blueprint,
     dead_letters.blueprint,
 )

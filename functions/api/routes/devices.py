@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
+from uuid import UUID
 
 from chalice.app import Blueprint
 from pydantic import Field
@@ -13,11 +14,10 @@ from functions.api.models.devices import (
     DeviceAnswer,
     PointAnswer,
     PointsAnswer,
-    TemplateAnswer,
 )
 from functions.api.routing import EVERYONE, Call, route
 from functions.api.validation import Cursor, Limit, NoParams, Params, PlainText, TrueOrFalse
-from traksense.services.devices import Device, DeviceFilter
+from traksense.services.devices import DeviceFilter, Status
 
 blueprint: Final = Blueprint(__name__)
 
@@ -34,6 +34,8 @@ class ListDevices(Params):
         default=None, description="Slug of a site."
     )
     online: TrueOrFalse | None = None
+    status: Status | None = None
+    gateway: UUID | None = Field(default=None, description="Only those behind this device, by id.")
 
 
 @route(
@@ -50,12 +52,18 @@ def list_devices(call: Call[ListDevices, None]) -> ListAnswer[DeviceAnswer]:
     params = call.params
     page = call.services.devices.page(
         call.scope,
-        DeviceFilter(q=params.q, site=params.site, online=params.online),
+        DeviceFilter(
+            q=params.q,
+            site=params.site,
+            online=params.online,
+            status=params.status,
+            gateway=params.gateway,
+        ),
         params.limit,
         params.cursor,
     )
     return ListAnswer[DeviceAnswer](
-        items=[_device(device) for device in page.items], next_cursor=page.next_cursor
+        items=[DeviceAnswer.of(device) for device in page.items], next_cursor=page.next_cursor
     )
 
 
@@ -69,7 +77,7 @@ def list_devices(call: Call[ListDevices, None]) -> ListAnswer[DeviceAnswer]:
 )
 def get_device(call: Call[NoParams, None]) -> DeviceAnswer:
     """Shows one device."""
-    return _device(call.services.devices.get(call.scope, call.ids["device_id"]))
+    return DeviceAnswer.of(call.services.devices.get(call.scope, call.ids["device_id"]))
 
 
 @route(
@@ -84,17 +92,3 @@ def get_points(call: Call[NoParams, None]) -> PointsAnswer:
     """Lists a device's points, in its template's order."""
     points = call.services.devices.points(call.scope, call.ids["device_id"], call.locale)
     return PointsAnswer(items=[PointAnswer.model_validate(point) for point in points])
-
-
-def _device(device: Device) -> DeviceAnswer:
-    return DeviceAnswer(
-        id=device.id,
-        name=device.name,
-        tenant=device.tenant,
-        site=device.site,
-        template=TemplateAnswer(code=device.template_code, version=device.template_version),
-        is_online=device.is_online,
-        last_seen=device.last_seen,
-        metadata=device.metadata,
-        created_at=device.created_at,
-    )

@@ -116,7 +116,8 @@ def event(
 
 
 def _match(path: str) -> tuple[str, dict[str, str]]:
-    for _, template in REGISTRY:
+    # Of two templates that fit, the one that says more of the path in so many words.
+    for _, template in sorted(REGISTRY, key=lambda key: key[1].count("{")):
         wanted, given = template.split("/"), path.split("/")
         if len(wanted) == len(given) and all(
             w.startswith("{") or w == g for w, g in zip(wanted, given, strict=True)

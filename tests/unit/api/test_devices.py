@@ -34,6 +34,10 @@ def test_a_device_has_the_promised_shape(world: World) -> None:
         "is_online": True,
         "last_seen": NOW.isoformat().replace("+00:00", "Z"),
         "metadata": {"room": "R0b", "fw": "1.2.3"},
+        "status": "active",
+        "mac": None,
+        "gateway": None,
+        "is_provisioned": False,
     }
 
 

@@ -32,6 +32,8 @@ class SqlDeviceStore:
             "q": wanted.q,
             "site": wanted.site,
             "online": wanted.online,
+            "status": wanted.status,
+            "gateway": wanted.gateway,
             "limit": limit,
         }
         with transaction(self._database, scope) as cursor:

@@ -49,6 +49,7 @@ class SqlDirectoryLoader:
             adapter,
             after,
             keep_raw,
+            status,
             points,
         ) in rows:
             family = children.setdefault(root, {})
@@ -63,6 +64,7 @@ class SqlDirectoryLoader:
                 points={point[1]: _point(point) for point in points},
                 children=family if root == device_id else {},
                 keep_raw=keep_raw,
+                is_retired=status == "retired",
             )
             if root == device_id:
                 roots[root] = (device, mac)

@@ -40,3 +40,5 @@ class Device(msgspec.Struct, frozen=True):
     children: dict[str, Device] = {}
     keep_raw: bool = False
     """Whether its messages are kept as they come."""
+    is_retired: bool = False
+    """Taken out of service: its messages are refused."""

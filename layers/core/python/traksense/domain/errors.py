@@ -49,7 +49,11 @@ class Invalid(PermanentError):
 
 
 class Conflict(PermanentError):
-    """The object is in a state that does not allow this."""
+    """The object is in a state that does not allow this; ``errors`` lists where, if anywhere."""
+
+    def __init__(self, detail: str, errors: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(detail)
+        self.errors = errors
 
 
 class Forbidden(PermanentError):

@@ -14,6 +14,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     UNKNOWN_DEVICE = "unknown_device"
     UNKNOWN_GATEWAY = "unknown_gateway"
+    DEVICE_RETIRED = "device_retired"
     UNKNOWN_POINT = "unknown_point"
     NOT_CONTRACTED = "not_contracted"
     WRONG_TYPE = "wrong_type"

@@ -93,6 +93,9 @@ class Acceptance:
         if device is None:
             self.refuse(into, message, [self._nobody(message)], None)
             return
+        if device.is_retired:
+            self.refuse(into, message, [refusals.retired(device)], device)
+            return
         snapshot = self._snapshot(message.payload)
         if snapshot is not None and self._take_whole(into, message, device, snapshot, now_us):
             return
@@ -193,6 +196,11 @@ class Acceptance:
                     owner = self._fallback(device, message)
                 if owner is None:
                     refused.append(self._unknown_child(into, message, reading))
+                    child = None
+                    points = device.points
+                    continue
+                if owner.is_retired:
+                    refused.append(refusals.retired(owner, child))
                     child = None
                     points = device.points
                     continue

@@ -195,6 +195,9 @@ class DeviceEventsService:
             rejection = Rejection(Reason.UNKNOWN_DEVICE, f"no device has the topic {message.topic}")
             self._refuse(batch, message, rejection, None)
             return
+        if device.is_retired:
+            self._refuse(batch, message, refusals.retired(device), device)
+            return
         take = _CHANNELS.get(topic.channel)
         if take is None:
             rejection = Rejection(Reason.BAD_TOPIC, f"no device event comes on {topic.channel}")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 from uuid import UUID
 
 from traksense.contracts.topics import DEVICE_NAME_PATTERN, SLUG_PATTERN
@@ -15,6 +15,9 @@ from traksense.domain.readings import PointType
 from traksense.i18n.catalogue import Locale, text
 from traksense.services.paging import Page, decode_cursor, encode_cursor, malformed_cursor
 from traksense.services.scope import Scope
+
+Status = Literal["active", "maintenance", "retired"]
+"""What people decided about a device, whether it is online or not."""
 
 _CURSOR: Final = "devices"
 _SLUG: Final = re.compile(SLUG_PATTERN)
@@ -35,6 +38,12 @@ class Device:
     last_seen: datetime | None
     metadata: dict[str, Any]
     created_at: datetime
+    status: Status = "active"
+    mac: str | None = None
+    gateway_id: UUID | None = None
+    gateway_code: str | None = None
+    is_provisioned: bool = False
+    """Whether it has a certificate that lets it in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,9 @@ class DeviceFilter:
     """Part of the name, in any case."""
     site: str | None = None
     online: bool | None = None
+    status: Status | None = None
+    gateway: UUID | None = None
+    """Only the devices behind this one."""
 
 
 class DeviceStore(Protocol):

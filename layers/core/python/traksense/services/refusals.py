@@ -9,11 +9,17 @@ from typing import Final
 from traksense.domain.directory import Device
 from traksense.domain.messages import DeadLetter, Message, dead_letter
 from traksense.domain.readings import Rejection, from_microseconds
+from traksense.domain.reasons import Reason
 
 LOGGED: Final = 5
 """Dead letters of one transaction that get a log line each: a mad device must not fill a disk."""
 
 _log = logging.getLogger(__name__)
+
+
+def retired(device: Device, code: str | None = None) -> Rejection:
+    """Why nothing of a device that was taken out of service is accepted."""
+    return Rejection(Reason.DEVICE_RETIRED, f"{device.name} is retired", code)
 
 
 def keep(

@@ -13,6 +13,7 @@ from traksense.bootstrap import start
 from traksense.db.connection import Database
 from traksense.db.consumption import SqlConsumptionStore
 from traksense.db.dead_letters import SqlDeadLetterStore
+from traksense.db.device_writes import SqlDeviceWriteStore
 from traksense.db.devices import SqlDeviceStore
 from traksense.db.health import SqlHealthProbes
 from traksense.db.readings_query import SqlReadingStore
@@ -21,6 +22,7 @@ from traksense.db.tenant_registry import SqlTenantRegistryStore
 from traksense.db.tenants import SqlTenantStore
 from traksense.services.consumption import ConsumptionQuery
 from traksense.services.dead_letters import DeadLetters
+from traksense.services.device_writes import DeviceWrites
 from traksense.services.devices import Devices
 from traksense.services.health import Health, QueueDepths
 from traksense.services.publisher import Publisher
@@ -58,6 +60,7 @@ class ApiServices:
     registry: TenantRegistry
     sites: Sites
     devices: Devices
+    device_writes: DeviceWrites
     readings: ReadingsQuery
     consumption: ConsumptionQuery
     dead_letters: DeadLetters
@@ -82,6 +85,7 @@ def api(
         registry=TenantRegistry(SqlTenantRegistryStore(database), retention),
         sites=Sites(SqlSiteStore(database)),
         devices=Devices(devices),
+        device_writes=DeviceWrites(SqlDeviceWriteStore(database)),
         readings=ReadingsQuery(SqlReadingStore(database), devices.tenant_of, retention),
         consumption=ConsumptionQuery(SqlConsumptionStore(database), devices.tenant_of),
         dead_letters=DeadLetters(SqlDeadLetterStore(database)),
