@@ -21,7 +21,11 @@ STAGE: Final = "busy"
 ENDPOINTS: Final = "{endpoints}"
 """Stands in a child's arguments for the path of endpoints.json."""
 
-FROM_OUTSIDE: Final = ("TRAKSENSE_PREPARE", *functions.RETENTION_ENVIRONMENT)
+FROM_OUTSIDE: Final = (
+    "TRAKSENSE_PREPARE",
+    *functions.RETENTION_ENVIRONMENT,
+    *functions.QUOTA_ENVIRONMENT,
+)
 """What a person may set for the functions."""
 
 

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-_ACTION: Final = re.compile(r"[a-z]+(?:_[a-z]+)*\.[a-z]+(?:_[a-z]+)*")
+ACTION_PATTERN: Final = r"[a-z]+(?:_[a-z]+)*\.[a-z]+(?:_[a-z]+)*"
+_ACTION: Final = re.compile(ACTION_PATTERN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,14 @@ from chalice.app import Response
 
 from functions.api.problem import problem
 from traksense.auth.errors import BadCredentials, Throttled
-from traksense.domain.errors import Conflict, Forbidden, Invalid, NotFound, RetryableError
+from traksense.domain.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RetryableError,
+    TooManyRequests,
+)
 from traksense.i18n.catalogue import Locale, Text
 from traksense.services.paging import Malformed
 
@@ -30,6 +37,14 @@ class MethodNotAllowed(Exception):
 
 class TooLarge(Exception):
     """The request's body is larger than the route takes."""
+
+
+class AddressTooLong(Exception):
+    """The path and the query are longer than any route takes."""
+
+
+class HeadersTooLarge(Exception):
+    """The headers are more, or larger, than any route takes."""
 
 
 class UnsupportedMediaType(Exception):
@@ -54,9 +69,12 @@ ANSWERS: Final[Mapping[type[BaseException], Answer]] = {
     MethodNotAllowed: Answer(405, "method_not_allowed"),
     Conflict: Answer(409, "conflict"),
     TooLarge: Answer(413, "too_large"),
+    AddressTooLong: Answer(414, "address_too_long"),
     UnsupportedMediaType: Answer(415, "unsupported_media_type"),
     Invalid: Answer(422, "invalid"),
     Throttled: Answer(429, "throttled"),
+    TooManyRequests: Answer(429, "too_many_requests"),
+    HeadersTooLarge: Answer(431, "headers_too_large"),
     RetryableError: Answer(503, "unavailable"),
 }
 INTERNAL: Final = Answer(500, "internal")
@@ -100,7 +118,7 @@ def respond(error: BaseException, locale: Locale, instance: str) -> Response:
 def _headers(error: BaseException, answer: Answer) -> dict[str, str]:
     if answer.status == 401:
         return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, Throttled):
+    if isinstance(error, Throttled | TooManyRequests):
         return {"Retry-After": str(error.retry_after_s)}
     if answer.status == 503:
         return {"Retry-After": str(RETRY_AFTER_S)}

@@ -10,7 +10,7 @@ from typing import Any
 
 from chalice.app import Request, Response
 
-from functions.api import errors
+from functions.api import bounds, errors
 from functions.api.routing import current, instance_of, locale_of
 from functions.api.services import services
 from traksense.contracts.metrics import REQUEST_DURATION, REQUESTS
@@ -56,6 +56,10 @@ def answer(request: Request, get_response: GetResponse, known_paths: Any) -> Res
 
 
 def _answer(request: Request, get_response: GetResponse, known_paths: Any) -> Response:
+    try:
+        bounds.check(request)
+    except Exception as error:  # noqa: BLE001 - before a route is reached, every error ends here
+        return errors.respond(error, locale_of(request), instance_of(request))
     if request.path not in known_paths:
         return errors.respond(NotFound(), locale_of(request), instance_of(request))
     response = get_response(request)

@@ -8,6 +8,7 @@ roles, or without a decision about the audit log, cannot be registered.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ from chalice.app import Blueprint, CognitoUserPoolAuthorizer, Request, Response
 from pydantic import BaseModel
 
 from functions.api import errors
-from functions.api.auditing import Decision
+from functions.api.auditing import Audited, Decision
 from functions.api.representation import preferred, represent
 from functions.api.services import services
+from functions.api.trail import Trail, clean_agent, clean_request_id
 from functions.api.validation import (
     NoParams,
     Params,
@@ -30,11 +32,15 @@ from functions.api.validation import (
     read_uuid,
 )
 from traksense.auth.identity import Identity, Role, identity_from_claims
+from traksense.auth.origin import network_of
+from traksense.contracts.metrics import REQUESTS_REFUSED
 from traksense.contracts.topics import SLUG_PATTERN
-from traksense.domain.errors import Forbidden, Invalid, NotFound
+from traksense.domain.errors import Forbidden, Invalid, NotFound, TooManyRequests
 from traksense.i18n.catalogue import Locale, negotiate, text
-from traksense.observability import log_context
+from traksense.observability import log_context, metrics
+from traksense.services.audit import AuditEntry
 from traksense.services.paging import Malformed
+from traksense.services.quotas import Subject
 from traksense.services.scope import Scope
 from traksense.wiring.api import ApiServices
 
@@ -85,6 +91,13 @@ class Route:
     text_body: str | None = None
     """Media type of a body that is text rather than a JSON model, which ``body`` then is not."""
     max_body_bytes: int = MAX_BODY_BYTES
+    is_limited: bool = True
+    """Whether it is only for who comes through our own front, and its calls are counted."""
+
+    @property
+    def is_write(self) -> bool:
+        """Whether a call may change something."""
+        return self.method != "GET"
 
     @property
     def is_public(self) -> bool:
@@ -99,6 +112,8 @@ class Encoded:
     body: bytes
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    records: int | None = None
+    """How many records it holds, for the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,20 +186,23 @@ def route(
     media_types: tuple[str, ...] = (JSON,),
     text_body: str | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
+    is_limited: bool = True,
 ) -> Callable[[View[P, B]], View[P, B]]:
     """Register a view. It gives a model, Encoded, or a Reply with a status of its own.
 
     ``response`` is None where an answer has no body. With ``text_body`` (a media type such as
     ``text/csv``) the call's body is the text that came.
 
-    Raises ValueError for a route without roles, one that is there already, or one whose view
-    says nothing about itself.
+    Raises ValueError for a route without roles, one that is there already, one whose view says
+    nothing about itself, and one that writes and is not audited.
     """
 
     def register(view: View[P, B]) -> View[P, B]:
         where = f"{method} {path}"
         if not roles:
             raise ValueError(f"{where} names no role that may call it")
+        if not isinstance(audit, Audited) and method != "GET":
+            raise ValueError(f"{where} may change something and is not audited")
         if (method, path) in REGISTRY:
             raise ValueError(f"{where} is registered twice")
         if not view.__doc__:
@@ -202,6 +220,7 @@ def route(
             media_types=media_types,
             text_body=text_body,
             max_body_bytes=max_body_bytes,
+            is_limited=is_limited,
         )
         REGISTRY[method, path] = spec
 
@@ -231,37 +250,128 @@ def locale_of(request: Request) -> Locale:
 
 
 def _answer(spec: Route, view: View[Any, Any], names: Mapping[str, str]) -> Response:
+    started = time.perf_counter()
     request = current.get()
-    locale = locale_of(request)
+    trail = Trail()
     try:
-        identity = None if spec.is_public else _identity(spec, request)
-        given = dict(request.query_params._dict) if request.query_params is not None else {}
-        scope = None if identity is None else _scope(identity, request, given)
-        with log_context(tenant=None if scope is None else _logged(scope)):
-            call = Call(
-                params=read_params(spec.params, given, spec.params.repeatable),
-                body=_body(spec, request),
-                ids=_ids(names),
-                names=_names(names),
-                headers=request.headers,
-                locale=locale,
-                media_type=preferred(request.headers.get("accept"), spec.media_types),
-                _identity=identity,
-                _scope=scope,
-            )
-            return _success(request, view(call))
+        response = _respond(spec, view, names, request, trail)
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes an answer
-        return errors.respond(error, locale, instance_of(request))
+        if isinstance(error, TooManyRequests):
+            metrics.count(REQUESTS_REFUSED, label=error.of)
+            trail.is_silent = not error.is_first
+        response = errors.respond(error, locale_of(request), instance_of(request))
+    if isinstance(spec.audit, Audited):
+        _record(spec, spec.audit, request, trail, response.status_code, started)
+    return response
 
 
-def _identity(spec: Route, request: Request) -> Identity:
+def _respond(
+    spec: Route, view: View[Any, Any], names: Mapping[str, str], request: Request, trail: Trail
+) -> Response:
+    if spec.is_limited:
+        _admit(request, trail)
+    identity = None if spec.is_public else _identity(request, trail)
+    if spec.is_limited:
+        _spend(request, identity)
+    if identity is not None and identity.role not in spec.roles:
+        raise Forbidden
+    given = dict(request.query_params._dict) if request.query_params is not None else {}
+    scope = None if identity is None else _scope(identity, request, given)
+    if scope is not None:
+        trail.tenant_id = scope.tenant_id
+    trail.asked(spec.params, given)
+    with log_context(tenant=None if scope is None else _logged(scope)):
+        ids, texts = _ids(names), _names(names)
+        trail.named([str(ids[name]) if name in ids else texts[name] for name in names])
+        call = Call(
+            params=read_params(spec.params, given, spec.params.repeatable),
+            body=_body(spec, request),
+            ids=ids,
+            names=texts,
+            headers=request.headers,
+            locale=locale_of(request),
+            media_type=preferred(request.headers.get("accept"), spec.media_types),
+            _identity=identity,
+            _scope=scope,
+        )
+        trail.read(call.params, call.body)
+        result = view(call)
+        value = result.value if isinstance(result, Reply) else result
+        trail.answered(value, is_write=spec.is_write)
+        return _success(request, result)
+
+
+def _record(
+    spec: Route, audit: Audited, request: Request, trail: Trail, status: int, started: float
+) -> None:
+    """Put the call into the audit log, before its answer leaves: then the container may freeze.
+
+    A 401 of ours has nobody to record, but for those who log in.
+    """
+    made = services.made
+    if made is None or trail.is_silent or (status == 401 and not spec.is_public):
+        return
+    made.audit.record(
+        AuditEntry(
+            request_id=clean_request_id(str(request.context.get("requestId") or "")),
+            action=audit.action,
+            status=status,
+            user_id=trail.user_id,
+            email=trail.email,
+            role=trail.role,
+            tenant_id=trail.tenant_id,
+            object_id=trail.object_id,
+            filters=trail.filters,
+            record_count=trail.records,
+            duration_ms=(time.perf_counter() - started) * 1000,
+            ip=_address(request),
+            user_agent=clean_agent(request.headers.get("user-agent")),
+            is_write=spec.is_write,
+        )
+    )
+
+
+def _address(request: Request) -> str | None:
+    peer = (request.context.get("identity") or {}).get("sourceIp")
+    return services.get().origin.address(request.headers, peer)
+
+
+def _identity(request: Request, trail: Trail) -> Identity:
     claims = (request.context.get("authorizer") or {}).get("claims")
     if not claims:
         raise errors.Unauthenticated
+    trail.claimed(claims)
     identity = identity_from_claims(claims)
-    if spec.roles == PUBLIC or identity.role not in spec.roles:
-        raise Forbidden
+    trail.identified(identity)
     return identity
+
+
+def _admit(request: Request, trail: Trail) -> None:
+    """Raises Forbidden for what did not come through our own front, which leaves no entry: such
+    requests cost nothing and are anybody's.
+    """
+    if not services.get().origin.admits(request.headers):
+        trail.is_silent = True
+        raise Forbidden
+
+
+def _spend(request: Request, identity: Identity | None) -> None:
+    """One request of each quota that it counts towards. Raises TooManyRequests.
+
+    Internal_ops spend their own, never that of a tenant whom they look at.
+    """
+    quotas = services.get().quotas
+    if quotas is None:
+        return
+    if identity is None:
+        address = _address(request)
+        quotas.spend([Subject("address", None, network_of(address) if address else "unknown")])
+        return
+    user = Subject("user", identity.tenant_id, identity.user_id[:128])
+    if identity.tenant_id is None:
+        quotas.spend([user])
+    else:
+        quotas.spend([Subject("tenant", identity.tenant_id), user])
 
 
 def _scope(identity: Identity, request: Request, given: dict[str, list[str]]) -> Scope:

@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from functions.api.bounds import MAX_DEPTH, MAX_PARAMETERS, is_too_deep
 from traksense.contracts.topics import SLUG_PATTERN
 from traksense.domain.errors import Invalid
 from traksense.i18n.catalogue import Text, has, text
@@ -99,7 +100,7 @@ Cursor = Annotated[str, Field(description="next_cursor of the page before.")]
 
 
 class Params(BaseModel):
-    """Query parameters of a route. An unknown one is an error, and so is one given twice."""
+    """Query parameters of a route. An unknown one is an error, and so is one given refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     repeatable: ClassVar[frozenset[str]] = frozenset()
@@ -126,16 +127,18 @@ def read_params(
 ) -> Model:
     """Query parameters as a model. Raises Invalid."""
     values: dict[str, Any] = {}
-    twice: list[tuple[str, str]] = []
+    refused: list[tuple[str, str]] = []
     for name, every in given.items():
         if name in repeatable:
             values[name] = [part for value in every for part in value.split(",")]
+            if len(values[name]) > MAX_PARAMETERS:
+                refused.append((f"query.{name}", text("validation.too_many", most=MAX_PARAMETERS)))
         elif len(every) == 1:
             values[name] = every[0]
         else:
-            twice.append((f"query.{name}", text("validation.repeated")))
-    if twice:
-        raise Invalid(text("problem.invalid.detail"), tuple(twice))
+            refused.append((f"query.{name}", text("validation.repeated")))
+    if refused:
+        raise Invalid(text("problem.invalid.detail"), tuple(refused))
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -146,6 +149,9 @@ def read_body(model: type[Model], raw: bytes) -> Model:
     """A JSON body as a model. Raises Malformed where it is no JSON, else Invalid."""
     if not raw.strip():
         raise Malformed(text("body.empty"), (("body", text("body.empty")),))
+    if is_too_deep(raw):
+        message = text("body.too_deep", most=MAX_DEPTH)
+        raise Malformed(message, (("body", message),))
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:

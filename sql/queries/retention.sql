@@ -35,3 +35,11 @@ ORDER BY p.level, p.at DESC;
 -- How many months of rollups are in order, and how many are being put in order.
 SELECT count(*) FILTER (WHERE r.state = 'done'), count(*) FILTER (WHERE r.state = 'copying')
 FROM public.rollup_rewrites r;
+
+-- name: purge_audit_log
+-- Deletes some of the audit log's rows from before this; how many.
+SELECT public.purge_audit_log(%(before)s, %(most)s);
+
+-- name: purge_request_quotas
+-- Deletes some of the counts of requests from before this minute since the epoch; how many.
+SELECT public.purge_request_quotas(%(before_minute)s, %(most)s);

@@ -74,6 +74,17 @@ def fill(url: str, engine: StorageEngine) -> Seeded:
                 " VALUES (gen_random_uuid(), %s, %s, 'Ana', 'viewer')",
                 (tenant_id, f"ana@{slug}.example"),
             )
+            connection.execute(
+                "INSERT INTO public.audit_log (request_id, action, status, tenant_id, duration_ms)"
+                " VALUES ('r', 'devices.list', 200, %s, 1)",
+                (tenant_id,),
+            )
+            connection.execute(
+                "INSERT INTO public.request_quotas"
+                " (subject, tenant_id, minute, most, taken, granted)"
+                " VALUES (%s || ' tenant', %s, 1, 2, 1, 1)",
+                (str(tenant_id), tenant_id),
+            )
         connection.execute(
             "INSERT INTO public.device_certificates (tenant_id, device_id, thing_name, arn,"
             " certificate_id, fingerprint, serial_number, status, expires_at)"

@@ -68,11 +68,14 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
     "note_rollup_change": NOBODY,
     "pack_messages": NOBODY,
     "partition_bounds": NOBODY,
+    "purge_audit_log": NOBODY,
     "purge_dead_letters": NOBODY,
+    "purge_request_quotas": NOBODY,
     "refuse_change": NOBODY,
     "refuse_closed_day": NOBODY,
     "refuse_published_change": NOBODY,
     "refuse_published_point": NOBODY,
+    "request_lease": frozenset({APP, OPS}),
     "rewrite_slice": NOBODY,
     "rollup_start": NOBODY,
     "rollup_watermark": BY_INGEST,
@@ -92,6 +95,7 @@ OPS_READS: Final = frozenset(
     for name in (
         "tenants", "sites", "device_templates", "point_templates", "devices", "points",
         "device_state", "device_events", "device_alarms", "ingest_errors", "rollup_state",
+        "audit_log", "request_quotas",
         "users", "tenant_tombstones", "device_certificates",
     )
 )  # fmt: skip
@@ -113,6 +117,8 @@ WRITES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "public.device_events": {INGEST: frozenset({"INSERT"})},
     "public.device_alarms": {INGEST: frozenset({"INSERT"})},
     "public.ingest_errors": {INGEST: frozenset({"INSERT", "UPDATE"})},
+    "public.audit_log": {role: frozenset({"INSERT"}) for role in (APP, OPS)},
+    "public.request_quotas": {role: frozenset({"INSERT", "UPDATE"}) for role in (APP, OPS)},
     "public.m_raw": {INGEST: frozenset({"INSERT"})},
     "public.rollup_dirty": {INGEST: frozenset({"INSERT"})},
 }

@@ -19,6 +19,7 @@ SELECT c.relname,
   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
  WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+   AND c.relname <> 'audit_log'  -- it repeats what its callers have said
    AND (c.relname = 'tenants' OR EXISTS (
          SELECT FROM pg_catalog.pg_attribute AS o
           WHERE o.attrelid = c.oid AND o.attname = 'tenant_id' AND NOT o.attisdropped))

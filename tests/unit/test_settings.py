@@ -74,6 +74,7 @@ def test_levels_are_kept_for_ever_longer_unless_it_is_said_otherwise() -> None:
         hours_days=1825,
         close_after_days=2,
         dead_letter_days=30,
+        audit_days=90,
     )
 
 

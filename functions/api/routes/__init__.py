@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from functions.api.routes import (
+    audit,
     auth,
     data,
     dead_letters,
@@ -24,4 +25,5 @@ ALL: Final = (
     device_writes.blueprint,
     data.blueprint,
     dead_letters.blueprint,
+    audit.blueprint,
 )

@@ -52,7 +52,7 @@ def login(call: Call[NoParams, LoginBody]) -> TokensAnswer | ChallengeAnswer:
     "POST",
     "/api/auth/refresh",
     roles=PUBLIC,
-    audit=NotAudited("it goes on with a session whose login was recorded"),
+    audit=Audited("sessions.refresh"),
     body=RefreshBody,
     response=TokensAnswer,
 )

@@ -129,7 +129,11 @@ def _json(found: list[Series], question: PointsQuestion, *, may_thin: bool) -> E
     start, end = (stamp(microseconds(at)) for at in (question.start, question.end))
     head = f'{{"requested_agg":"{question.agg}","from":"{start}","to":"{end}","series":['
     series = b",".join([json_series(one, rows) for one, rows in fitting])
-    return Encoded(head.encode() + series + b"]}")
+    return Encoded(head.encode() + series + b"]}", records=_rows_of(fitting))
+
+
+def _rows_of(fitting: list[tuple[Series, bytes]]) -> int:
+    return sum(len(one.rows) for one, _ in fitting)
 
 
 def _csv(found: list[Series], *, may_thin: bool) -> Encoded:
@@ -137,7 +141,7 @@ def _csv(found: list[Series], *, may_thin: bool) -> Encoded:
     fitting = fit(found, series_csv.rows_in(columns), may_thin=may_thin)
     body = series_csv.header(columns) + b"".join([rows for _, rows in fitting])
     notes = series_csv.notes([one for one, _ in fitting])
-    return Encoded(body, series_csv.CONTENT_TYPE, notes)
+    return Encoded(body, series_csv.CONTENT_TYPE, notes, records=_rows_of(fitting))
 
 
 @route(

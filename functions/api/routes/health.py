@@ -21,6 +21,7 @@ blueprint: Final = Blueprint(__name__)
     "/health",
     roles=PUBLIC,
     audit=NotAudited("it says only that the service is up"),
+    is_limited=False,
     response=HealthAnswer,
 )
 def health(call: Call[NoParams, None]) -> HealthAnswer:  # noqa: ARG001

@@ -82,7 +82,7 @@ def test_a_problem_has_the_shape_of_rfc_9457(world: World) -> None:
         ("fr;q=0.9, en;q=0.5, pt;q=0.4", "Invalid input"),
         ("en;q=0, pt;q=0.1", "Dados inválidos"),
         ("\x00;;;q=,,,", "Dados inválidos"),
-        ("a" * 100_000, "Dados inválidos"),
+        ("a" * 8_000, "Dados inválidos"),
     ],
 )
 def test_a_problem_speaks_the_callers_language(world: World, accept: str, title: str) -> None:
@@ -120,7 +120,7 @@ def cursor_of(value: object) -> str:
 @pytest.mark.parametrize(
     "cursor",
     [
-        "x", "é", "\ud800", "\x00", "=" * 10, "a" * 10_000, "a+b/", "",
+        "x", "é", "\ud800", "\x00", "=" * 10, "a" * 8_000, "a+b/", "",
         cursor_of({"x": 1}), cursor_of(1), cursor_of([]), cursor_of(b"["), cursor_of(b"[" * 300),
         cursor_of([2, "devices", "acme", "chiller-0"]), cursor_of([1, "dlq", 1, 2]),
         cursor_of([1, "devices", "acme"]), cursor_of([1, "devices", 1, 2]),

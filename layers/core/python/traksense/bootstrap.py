@@ -107,6 +107,7 @@ def maintenance_of(settings: FunctionSettings, database: Database) -> Maintenanc
                 five_minutes=timedelta(days=keep.five_minutes_days),
                 hours=timedelta(days=keep.hours_days),
                 dead_letters=timedelta(days=keep.dead_letter_days),
+                audit=timedelta(days=keep.audit_days),
             ),
         ),
     )

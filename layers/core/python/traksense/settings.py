@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from dataclasses import dataclass, field
+from typing import Final, Literal, cast, get_args
 
 from traksense.domain.errors import ConfigurationError
 
 Engine = Literal["auto", "timescale", "plain"]
 Metrics = Literal["emf", "none"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+_LEAST_SECRET: Final = 16
 
 
 def _required(environ: Mapping[str, str], name: str, what: str) -> str:
@@ -111,6 +113,7 @@ class RetentionSettings(LevelSettings):
 
     close_after_days: int
     dead_letter_days: int
+    audit_days: int
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> RetentionSettings:
@@ -119,6 +122,7 @@ class RetentionSettings(LevelSettings):
             **_level_days(environ),
             close_after_days=_whole_number(environ, "TRAKSENSE_CLOSE_AFTER_DAYS", 2, 1, 365),
             dead_letter_days=_whole_number(environ, "TRAKSENSE_DEAD_LETTER_DAYS", 30, 1, 36_500),
+            audit_days=_whole_number(environ, "TRAKSENSE_AUDIT_DAYS", 90, 1, 36_500),
         )
 
 
@@ -132,18 +136,57 @@ def _level_days(environ: Mapping[str, str]) -> dict[str, int]:
     """
     source, least = "TRAKSENSE_RAW_RETENTION_DAYS", _raw_days(environ)
     days: dict[str, int] = {}
-    for field, name, default in (
+    for level, name, default in (
         ("minutes_days", "TRAKSENSE_MINUTE_RETENTION_DAYS", 365),
         ("five_minutes_days", "TRAKSENSE_FIVE_MINUTE_RETENTION_DAYS", 730),
         ("hours_days", "TRAKSENSE_HOUR_RETENTION_DAYS", 1825),
     ):
-        days[field] = _whole_number(environ, name, default, 1, 36_500)
-        if days[field] < least:
+        days[level] = _whole_number(environ, name, default, 1, 36_500)
+        if days[level] < least:
             raise ConfigurationError(
-                f"{name} is {days[field]}: it must be at least {source}, which is {least}"
+                f"{name} is {days[level]}: it must be at least {source}, which is {least}"
             )
-        source, least = name, days[field]
+        source, least = name, days[level]
     return days
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaSettings:
+    """Requests a minute of each, where a tenant has no limits of its own."""
+
+    tenant: int
+    user: int
+    address: int
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> QuotaSettings:
+        """Read the environment. Raises ConfigurationError."""
+        most = 10_000_000
+        return cls(
+            tenant=_whole_number(environ, "TRAKSENSE_TENANT_REQUESTS_PER_MINUTE", 6_000, 1, most),
+            user=_whole_number(environ, "TRAKSENSE_USER_REQUESTS_PER_MINUTE", 600, 1, most),
+            address=_whole_number(environ, "TRAKSENSE_ADDRESS_REQUESTS_PER_MINUTE", 120, 1, most),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OriginSettings:
+    """What tells a request that came through CloudFront."""
+
+    secrets: tuple[str, ...] = field(repr=False)
+    """Each is good, so that one can follow the other. None: requests come directly."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> OriginSettings:
+        """Read the environment. Raises ConfigurationError."""
+        given = environ.get("TRAKSENSE_ORIGIN_SECRETS", "").strip()
+        secrets = tuple(part.strip() for part in given.split(",")) if given else ()
+        if any(len(secret) < _LEAST_SECRET for secret in secrets):
+            raise ConfigurationError(
+                f"TRAKSENSE_ORIGIN_SECRETS must hold secrets of at least {_LEAST_SECRET} "
+                "characters, separated by commas"
+            )
+        return cls(secrets)
 
 
 @dataclass(frozen=True, slots=True)

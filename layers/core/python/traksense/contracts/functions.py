@@ -27,8 +27,17 @@ RETENTION_ENVIRONMENT: Final = (
     *LEVEL_ENVIRONMENT,
     "TRAKSENSE_CLOSE_AFTER_DAYS",
     "TRAKSENSE_DEAD_LETTER_DAYS",
+    "TRAKSENSE_AUDIT_DAYS",
 )
 """All that says how long something is kept, and as what."""
+
+
+QUOTA_ENVIRONMENT: Final = (
+    "TRAKSENSE_TENANT_REQUESTS_PER_MINUTE",
+    "TRAKSENSE_USER_REQUESTS_PER_MINUTE",
+    "TRAKSENSE_ADDRESS_REQUESTS_PER_MINUTE",
+)
+"""How many requests the API answers in a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,8 @@ API: Final = Function(
     environment=(
         *COMMON_ENVIRONMENT,
         *LEVEL_ENVIRONMENT,
+        *QUOTA_ENVIRONMENT,
+        "TRAKSENSE_ORIGIN_SECRETS",
         "COGNITO_USER_POOL_ID",
         "COGNITO_CLIENT_ID",
         "AWS_REGION",

@@ -71,6 +71,14 @@ REQUEST_DURATION: Final = Metric(
     "RequestDuration", "histogram", "Milliseconds",
     "Time to answer an HTTP request.", "traksense_http_request_duration_milliseconds", "route",
 )  # fmt: skip
+REQUESTS_REFUSED: Final = Metric(
+    "RequestsRefused", "counter", "Count",
+    "Requests refused because a quota was spent.", "traksense_http_requests_refused", "quota",
+)  # fmt: skip
+AUDIT_FAILURES: Final = Metric(
+    "AuditFailures", "counter", "Count",
+    "Entries of the audit log that could not be added.", "traksense_audit_failures",
+)  # fmt: skip
 ROLLUP_LAG: Final = Metric(
     "RollupLag", "gauge", "Seconds",
     "How long the oldest missing bucket of a level has been due.",
@@ -100,7 +108,8 @@ DAYS_TO_CLOSE: Final = Metric(
 METRICS: Final = (
     READINGS_STORED, READINGS_DUPLICATE, MESSAGES_RECEIVED, MESSAGES_RETURNED, DEAD_LETTERS,
     BATCH_DURATION, INGEST_LAG, QUEUE_DEPTH, QUEUE_DEAD, STATE_CHANGES, REQUESTS,
-    REQUEST_DURATION, ROLLUP_LAG, ROLLUP_BUCKETS, ROLLUP_FAILURES, ROLLUP_DURATION,
+    REQUEST_DURATION, REQUESTS_REFUSED, AUDIT_FAILURES,
+    ROLLUP_LAG, ROLLUP_BUCKETS, ROLLUP_FAILURES, ROLLUP_DURATION,
     JOB_FAILURES, DAYS_TO_CLOSE,
 )  # fmt: skip
 """Every metric of the platform."""

@@ -39,6 +39,16 @@ _BEGIN: Final = (
     " pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true)"
 )
 
+# One message of two statements without a BEGIN is a transaction of its own (PostgreSQL, "Message
+# Flow", simple query), and one round trip.
+_AT_ONCE: Final = (
+    "SELECT pg_catalog.set_config('role', %(role_)s, true),"
+    " pg_catalog.set_config('app.tenant_id', %(tenant_)s, true),"
+    " pg_catalog.set_config('statement_timeout', %(timeout_)s, true),"
+    " pg_catalog.set_config('lock_timeout', %(timeout_)s, true),"
+    " pg_catalog.set_config('synchronous_commit', %(durable_)s, true);\n"
+)
+
 # What says "not now" rather than "never": the connection, a shutdown, a deadlock, no room.
 _RETRYABLE: Final = (
     psycopg.OperationalError,
@@ -197,6 +207,57 @@ class Database:
                     cursor.execute(opening)
                 cursor.nextset()
             return stack.pop_all(), cursor
+
+    def at_once(
+        self,
+        role: Role,
+        tenant_id: UUID | None,
+        query: LiteralString,
+        parameters: Mapping[str, Any],
+        *,
+        is_durable: bool,
+        timeout_ms: int,
+    ) -> list[tuple[Any, ...]]:
+        """One statement in a transaction of its own, role and commit in the same round trip.
+
+        Without ``is_durable`` the commit does not wait for the disk: a crash of the server may
+        take it back. Raises as ``transaction`` does. A connection from before that turns out to
+        be dead is replaced and the statement sent again, so that it may rarely happen twice.
+        """
+        every = {
+            **parameters,
+            "role_": role,
+            "tenant_": "" if tenant_id is None else str(tenant_id),
+            "timeout_": str(timeout_ms),
+            "durable_": "on" if is_durable else "off",
+        }
+        had_connection = self._live_connection() is not None
+        try:
+            try:
+                return self._execute_at_once(query, every)
+            except _RETRYABLE:
+                if not had_connection or self._live_connection() is not None:
+                    raise
+                return self._execute_at_once(query, every)
+        except REFUSED:
+            raise
+        except pg_errors.ReadOnlySqlTransaction as error:
+            self.close()
+            raise DatabaseAway(str(error).strip()) from error
+        except _RETRYABLE as error:
+            self._drop_if_broken()
+            raise DatabaseAway(str(error).strip() or type(error).__name__) from error
+        except psycopg.Error:
+            self.close()
+            raise
+
+    def _execute_at_once(
+        self, query: LiteralString, parameters: Mapping[str, Any]
+    ) -> list[tuple[Any, ...]]:
+        with psycopg.ClientCursor(self._connection()) as cursor:
+            cursor.execute(_AT_ONCE + query, parameters)
+            cursor.nextset()
+            return cursor.fetchall() if cursor.description is not None else []
 
     @contextmanager
     def session(

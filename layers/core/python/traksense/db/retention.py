@@ -49,6 +49,15 @@ class SqlRetentionStore:
         """Delete dead letters that last came before this; how many."""
         return int(self._rows("purge_dead_letters", before=before, most=most)[0][0])
 
+    def purge_audit_log(self, before: datetime, most: int) -> int:
+        """Delete rows of the audit log from before this; how many."""
+        return int(self._rows("purge_audit_log", before=before, most=most)[0][0])
+
+    def purge_request_quotas(self, before: datetime, most: int) -> int:
+        """Delete counts of requests from before this; how many."""
+        minute = int(before.timestamp()) // 60
+        return int(self._rows("purge_request_quotas", before_minute=minute, most=most)[0][0])
+
     def begin_rewrite(self, before: datetime) -> str | None:
         """A month of rollups that ended before this and is not in order.
 

@@ -4,7 +4,8 @@
 
     TrakSenseError
     ├── RetryableError            goes back to the queue, or 503 to a caller
-    │   └── DatabaseAway
+    │   ├── DatabaseAway
+    │   └── TooManyRequests       429: a quota of this minute is spent
     └── PermanentError            trying again gives the same
         ├── ConfigurationError    a setting is missing or malformed
         ├── NotFound              404, also for another tenant's object
@@ -26,6 +27,17 @@ class RetryableError(TrakSenseError):
 
 class DatabaseAway(RetryableError):
     """No connection to the database, or it broke before the commit was confirmed."""
+
+
+class TooManyRequests(RetryableError):
+    """A quota of requests is spent until the minute is over."""
+
+    def __init__(self, of: str, retry_after_s: int, *, is_first: bool = True) -> None:
+        """``of`` says whose quota; ``is_first``: of its minute in this container."""
+        super().__init__(f"the quota of this {of} is spent")
+        self.of = of
+        self.retry_after_s = retry_after_s
+        self.is_first = is_first
 
 
 class PermanentError(TrakSenseError):

@@ -13,7 +13,9 @@ from traksense.services.segments import SWITCH_WAITS_S
 
 BUDGET_S: Final = 240.0
 """A run begins no further step after so long: the schedule calls again within the hour."""
-DEAD_LETTERS_AT_ONCE: Final = 5_000
+ROWS_AT_ONCE: Final = 5_000
+"""Rows that are deleted in one transaction."""
+QUOTAS_KEPT: Final = timedelta(minutes=10)
 REWRITE_PAGES: Final = 16_384
 """Pages of a rollup that are sorted at once (128 MiB): a few seconds of work."""
 
@@ -29,6 +31,7 @@ class Keep:
     five_minutes: timedelta = timedelta(days=730)
     hours: timedelta = timedelta(days=1825)
     dead_letters: timedelta = timedelta(days=30)
+    audit: timedelta = timedelta(days=90)
 
     def levels(self) -> tuple[tuple[str, timedelta], ...]:
         """The levels of telemetry and how long each is kept."""
@@ -65,6 +68,12 @@ class RetentionStore(Protocol):
     def purge_dead_letters(self, before: datetime, most: int) -> int:
         """Delete dead letters that last came before this; how many."""
 
+    def purge_audit_log(self, before: datetime, most: int) -> int:
+        """Delete rows of the audit log from before this; how many."""
+
+    def purge_request_quotas(self, before: datetime, most: int) -> int:
+        """Delete counts of requests from before this; how many."""
+
     def begin_rewrite(self, before: datetime) -> str | None:
         """A month of rollups that ended before this and is not in order. Raises StillNeeded."""
 
@@ -89,6 +98,8 @@ class RetentionReport:
     dropped: list[str] = field(default_factory=list)
     """Partitions."""
     dead_letters: int = 0
+    audit_log: int = 0
+    request_quotas: int = 0
     rewritten: list[str] = field(default_factory=list)
     """Months of rollups put in order."""
     complete: bool = True
@@ -121,7 +132,7 @@ class Retention:
         ends = self._timer() + BUDGET_S
         for level, kept in (*self._keep.levels(), ("messages", self._keep.raw)):
             self._drop(level, self._cutoff(kept), ends, report)
-        self._purge_dead_letters(ends, report)
+        self._purge_rows(ends, report)
         self._rewrite(ends, report)
         return report
 
@@ -149,14 +160,32 @@ class Retention:
             report.dropped.append(dropped)
         report.complete = False
 
-    def _purge_dead_letters(self, ends: float, report: RetentionReport) -> None:
-        before = self._now() - self._keep.dead_letters
+    def _purge_rows(self, ends: float, report: RetentionReport) -> None:
+        now, store, keep = self._now(), self._store, self._keep
+        report.dead_letters = self._purge(
+            store.purge_dead_letters, now - keep.dead_letters, ends, report
+        )
+        report.audit_log = self._purge(store.purge_audit_log, now - keep.audit, ends, report)
+        report.request_quotas = self._purge(
+            store.purge_request_quotas, now - QUOTAS_KEPT, ends, report
+        )
+
+    def _purge(
+        self,
+        purge: Callable[[datetime, int], int],
+        before: datetime,
+        ends: float,
+        report: RetentionReport,
+    ) -> int:
+        """Delete some at once until none is left or time is over; how many."""
+        gone = 0
         while self._timer() < ends:
-            gone = self._store.purge_dead_letters(before, DEAD_LETTERS_AT_ONCE)
-            report.dead_letters += gone
-            if gone < DEAD_LETTERS_AT_ONCE:
-                return
+            some = purge(before, ROWS_AT_ONCE)
+            gone += some
+            if some < ROWS_AT_ONCE:
+                return gone
         report.complete = False
+        return gone
 
     def _rewrite(self, ends: float, report: RetentionReport) -> None:
         """Months that no late reading can reach any more."""

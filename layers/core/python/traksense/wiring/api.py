@@ -7,31 +7,38 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from traksense.auth.origin import DIRECT, Origin
 from traksense.aws.cognito import Challenge, Cognito, Tokens
 from traksense.aws.iot_data import IotDataPublisher
 from traksense.bootstrap import start
+from traksense.contracts.metrics import AUDIT_FAILURES
+from traksense.db.audit import SqlAuditStore
 from traksense.db.connection import Database
 from traksense.db.consumption import SqlConsumptionStore
 from traksense.db.dead_letters import SqlDeadLetterStore
 from traksense.db.device_writes import SqlDeviceWriteStore
 from traksense.db.devices import SqlDeviceStore
 from traksense.db.health import SqlHealthProbes
+from traksense.db.quotas import SqlQuotaStore
 from traksense.db.readings_query import SqlReadingStore
 from traksense.db.sites import SqlSiteStore
 from traksense.db.tenant_registry import SqlTenantRegistryStore
 from traksense.db.tenants import SqlTenantStore
+from traksense.observability import metrics
+from traksense.services.audit import AuditLog
 from traksense.services.consumption import ConsumptionQuery
 from traksense.services.dead_letters import DeadLetters
 from traksense.services.device_writes import DeviceWrites
 from traksense.services.devices import Devices
 from traksense.services.health import Health, QueueDepths
 from traksense.services.publisher import Publisher
+from traksense.services.quotas import Limits, Quotas
 from traksense.services.readings_query import ReadingsQuery
 from traksense.services.series_levels import DEFAULT_RETENTION, Level
 from traksense.services.sites import Sites
 from traksense.services.tenant_registry import TenantRegistry
 from traksense.services.tenants import Tenants
-from traksense.settings import CognitoSettings, LevelSettings
+from traksense.settings import CognitoSettings, LevelSettings, OriginSettings, QuotaSettings
 
 
 class Login(Protocol):
@@ -66,6 +73,10 @@ class ApiServices:
     dead_letters: DeadLetters
     health: Health
     login: Login
+    audit: AuditLog
+    quotas: Quotas | None = None
+    """None: nobody's requests are counted."""
+    origin: Origin = DIRECT
     counts_requests: bool = False
     """Whether the API counts its requests itself: where no gateway of ours in front does."""
 
@@ -77,6 +88,8 @@ def api(
     *,
     counts_requests: bool = False,
     retention: Mapping[Level, timedelta] = DEFAULT_RETENTION,
+    limits: Limits | None = None,
+    origin: Origin = DIRECT,
 ) -> ApiServices:
     """The services over a database and what is around it. Connects to none of it."""
     devices = SqlDeviceStore(database)
@@ -91,6 +104,9 @@ def api(
         dead_letters=DeadLetters(SqlDeadLetterStore(database)),
         health=Health(SqlHealthProbes(database), queues),
         login=outside.login,
+        audit=AuditLog(SqlAuditStore(database), lambda: metrics.count(AUDIT_FAILURES)),
+        quotas=None if limits is None else Quotas(SqlQuotaStore(database), limits),
+        origin=origin,
         counts_requests=counts_requests,
     )
 
@@ -100,6 +116,7 @@ def api_from_environment(queues: QueueDepths | None = None) -> ApiServices:
     cognito = CognitoSettings.from_environment()
     settings, database = start("api")
     kept = LevelSettings.from_environment()
+    quotas = QuotaSettings.from_environment()
     return api(
         database,
         Outside(
@@ -114,4 +131,6 @@ def api_from_environment(queues: QueueDepths | None = None) -> ApiServices:
             "5m": timedelta(days=kept.five_minutes_days),
             "1h": timedelta(days=kept.hours_days),
         },
+        limits=Limits(quotas.tenant, quotas.user, quotas.address),
+        origin=Origin(OriginSettings.from_environment().secrets),
     )
