@@ -93,6 +93,11 @@ class RunFacts:
     """Database URL by function name."""
 
     @property
+    def web_url(self) -> str:
+        """Where the page and the API are."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
     def aws_url(self) -> str:
         """Where the AWS emulator listens."""
         return f"http://127.0.0.1:{self.aws_port}"
@@ -144,6 +149,7 @@ def environment(plan: ChildPlan, facts: RunFacts, inherited: Mapping[str, str]) 
         "AWS_EC2_METADATA_DISABLED": "true",
         "COGNITO_USER_POOL_ID": facts.pool.user_pool_id,
         "COGNITO_CLIENT_ID": facts.pool.client_id,
+        "TRAKSENSE_WEB_URL": facts.web_url,
     }
     if plan.login is not None:
         told["DATABASE_URL"] = facts.logins[plan.login]

@@ -24,7 +24,9 @@ from traksense.domain.errors import DatabaseAway
 PREFIX: Final = "traksense_login_"
 
 # Room for what a killed run left open until the server notices, and for the threads of the API.
-_CONNECTION_LIMIT: Final[dict[Trigger, int]] = {"queue": 12, "http": 32, "schedule": 6}
+_CONNECTION_LIMIT: Final[dict[Trigger, int]] = {
+    "queue": 12, "http": 32, "schedule": 6, "user_pool": 4,
+}  # fmt: skip
 
 _VERIFIER: Final = "SCRAM-SHA-256"
 
@@ -67,6 +69,7 @@ def ensure(
     a function that is no longer in the manifest is dropped, and so is a membership that the
     manifest no longer names. One round trip when nothing has to change. Raises DatabaseAway.
     """
+    functions = [function for function in functions if function.database_roles]
     passwords = {f.name: secrets.secret(f"database_{f.name}") for f in functions}
     try:
         with psycopg.connect(

@@ -1,58 +1,65 @@
-"""Cognito's rules that moto does not keep.
+"""Cognito's rules that moto does not keep: logging in.
 
 moto is made for tests of clients: it lets anybody sign up, takes any code for a forgotten
 password and any signature for a password, sets the password of the user whom a challenge's answer
-names, tells unknown users from wrong passwords, and lets users write every attribute. The
-operations below are those that were checked or rewritten; ``OPERATIONS`` names them all, and
-nothing else is answered.
+names, tells unknown users from wrong passwords, knows one authenticator secret for everybody, and
+lets users write every attribute. The operations here and in ``accounts`` are those that were
+checked or rewritten; ``OPERATIONS`` names them all, and nothing else is answered.
 """
 
 from __future__ import annotations
 
-import secrets
-import threading
+import json
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
 from moto.cognitoidp.exceptions import (
-    AliasExistsException,
+    CodeMismatchException,
+    ExpiredCodeException,
     InvalidParameterException,
     NotAuthorizedError,
-    ResourceNotFoundError,
 )
-from moto.cognitoidp.models import (
-    CognitoIdpBackend,
-    CognitoIdpUser,
-    CognitoIdpUserPoolClient,
-    UserStatus,
-)
+from moto.cognitoidp.models import CognitoIdpUser, CognitoIdpUserPoolClient, UserStatus
 from moto.core.exceptions import JsonRESTError
 
-from .identifiers import REGION
+from traksense.contracts.user_pool import USER_POOL
+
+from . import totp
+from .accounts import Accounts, required
+from .challenges import Challenges
+from .extras import extras
+from .lockout import Lockout
+from .mail import PoolMail
 from .passwords import NOBODY, PasswordHash
-from .pool import ACCOUNT, LocalUserPool
+from .pool import LocalUserPool
 
 READING: Final = frozenset(
     {
         "AdminGetUser", "AdminListGroupsForUser", "DescribeUserPool", "DescribeUserPoolClient",
-        "GetGroup", "GetUser", "InitiateAuth", "ListGroups", "ListUserPoolClients",
-        "ListUserPools", "ListUsers", "ListUsersInGroup",
+        "GetGroup", "GetUser", "GetUserPoolMfaConfig", "InitiateAuth", "ListGroups",
+        "ListUserPoolClients", "ListUserPools", "ListUsers", "ListUsersInGroup",
     }
 )  # fmt: skip
 WRITING: Final = frozenset(
     {
         "AdminAddUserToGroup", "AdminCreateUser", "AdminDeleteUser", "AdminDisableUser",
         "AdminEnableUser", "AdminRemoveUserFromGroup", "AdminResetUserPassword",
-        "AdminSetUserPassword", "AdminUpdateUserAttributes", "AdminUserGlobalSignOut",
-        "ChangePassword", "GlobalSignOut", "RespondToAuthChallenge", "UpdateUserAttributes",
+        "AdminSetUserMFAPreference", "AdminSetUserPassword", "AdminUpdateUserAttributes",
+        "AdminUserGlobalSignOut", "AssociateSoftwareToken", "ChangePassword",
+        "ConfirmForgotPassword", "ForgotPassword", "GlobalSignOut", "RespondToAuthChallenge",
+        "SetUserMFAPreference", "SetUserPoolMfaConfig", "UpdateUserAttributes",
+        "VerifySoftwareToken",
     }
 )  # fmt: skip
 OPERATIONS: Final = READING | WRITING
 
+NEW_PASSWORD: Final = "NEW_PASSWORD_REQUIRED"  # noqa: S105 - the name of a challenge
+TOTP: Final = "SOFTWARE_TOKEN_MFA"
+TOTP_SETUP: Final = "MFA_SETUP"
+
 _WRONG: Final = "Incorrect username or password."
-_CHALLENGE_SECONDS: Final = 180
+_TEMPORARY_S: Final = USER_POOL.password.temporary_days * 24 * 3600
 
 
 class PasswordResetRequired(JsonRESTError):
@@ -62,23 +69,18 @@ class PasswordResetRequired(JsonRESTError):
         super().__init__("PasswordResetRequiredException", "Password reset required for the user")
 
 
-class LocalCognito(CognitoIdpBackend):
+class LocalCognito(Accounts):
     """The backend of the one pool that there is."""
 
-    def __init__(self, pool: LocalUserPool) -> None:
-        super().__init__(REGION, ACCOUNT)
-        self.pool = pool
-        self.user_pools[pool.id] = pool
-        self._challenges: dict[str, tuple[str, str, float]] = {}
+    def __init__(
+        self,
+        pool: LocalUserPool,
+        mail: PoolMail,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(pool, mail, clock)
+        self._challenges = Challenges()
         self._lockout = Lockout()
-
-    def seal_passwords(self) -> None:
-        """Hash what moto wrote down in clear; called after each operation that writes."""
-        for user in self.pool.users.values():
-            if isinstance(user.password, str):
-                user.password = PasswordHash.of(user.password)
-
-    # -- logging in
 
     def initiate_auth(
         self, client_id: str, auth_flow: str, auth_parameters: dict[str, str]
@@ -89,7 +91,7 @@ class LocalCognito(CognitoIdpBackend):
         if auth_flow == "USER_PASSWORD_AUTH":
             return self._password_auth(client, parameters)
         if auth_flow in ("REFRESH_TOKEN_AUTH", "REFRESH_TOKEN"):
-            token = _required(parameters, "REFRESH_TOKEN")
+            token = required(parameters, "REFRESH_TOKEN")
             tokens = self.pool.continue_session(client.id, token)
             if tokens is None:
                 raise NotAuthorizedError("Invalid Refresh Token")
@@ -99,8 +101,8 @@ class LocalCognito(CognitoIdpBackend):
     def _password_auth(
         self, client: CognitoIdpUserPoolClient, parameters: dict[str, str]
     ) -> dict[str, Any]:
-        username = _required(parameters, "USERNAME")
-        password = _required(parameters, "PASSWORD")
+        username = required(parameters, "USERNAME")
+        password = required(parameters, "PASSWORD")
         self._lockout.check(username)
         user = self.pool._get_user(username)
         kept = user.password if user is not None else None
@@ -114,29 +116,39 @@ class LocalCognito(CognitoIdpBackend):
         if user.status == UserStatus.RESET_REQUIRED:
             raise PasswordResetRequired
         if user.status == UserStatus.FORCE_CHANGE_PASSWORD:
-            return self._ask_for_new_password(client, user)
+            invited_at = extras(user).invited_at
+            if invited_at is not None and self._clock() > invited_at + _TEMPORARY_S:
+                raise NotAuthorizedError(
+                    "Temporary password has expired and must be reset by an administrator."
+                )
+            return self._ask(NEW_PASSWORD, client, user, requiredAttributes="[]")
         if user.status != UserStatus.CONFIRMED:
             raise NotAuthorizedError(_WRONG)
+        return self._second_step(client, user)
+
+    def _second_step(
+        self, client: CognitoIdpUserPoolClient, user: CognitoIdpUser
+    ) -> dict[str, Any]:
+        """The code of an authenticator app where there has to be one, else tokens."""
+        if self.pool.mfa_config != "OFF" and extras(user).is_totp_on:
+            return self._ask(TOTP, client, user)
+        if self.pool.mfa_config == "ON":
+            return self._ask(TOTP_SETUP, client, user, MFAS_CAN_SETUP=json.dumps([TOTP]))
+        return self._tokens(client, user)
+
+    def _ask(
+        self, name: str, client: CognitoIdpUserPoolClient, user: CognitoIdpUser, **parameters: str
+    ) -> dict[str, Any]:
+        return {
+            "ChallengeName": name,
+            "Session": self._challenges.begin(name, client.id, user),
+            "ChallengeParameters": {"USER_ID_FOR_SRP": user.username, **parameters},
+        }
+
+    def _tokens(self, client: CognitoIdpUserPoolClient, user: CognitoIdpUser) -> dict[str, Any]:
         return {
             "ChallengeParameters": {},
             "AuthenticationResult": self.pool.start_session(client.id, user),
-        }
-
-    def _ask_for_new_password(
-        self, client: CognitoIdpUserPoolClient, user: CognitoIdpUser
-    ) -> dict[str, Any]:
-        now = time.monotonic()
-        self._challenges = {
-            session: challenge
-            for session, challenge in self._challenges.items()
-            if challenge[2] > now
-        }
-        session = secrets.token_urlsafe(48)
-        self._challenges[session] = (client.id, user.id, now + _CHALLENGE_SECONDS)
-        return {
-            "ChallengeName": "NEW_PASSWORD_REQUIRED",
-            "Session": session,
-            "ChallengeParameters": {"USER_ID_FOR_SRP": user.username, "requiredAttributes": "[]"},
         }
 
     def respond_to_auth_challenge(
@@ -146,133 +158,112 @@ class LocalCognito(CognitoIdpBackend):
         challenge_name: str,
         challenge_responses: dict[str, str],
     ) -> dict[str, Any]:
-        """The new password of the user who began the session, and of no other."""
+        """The answer of the user who began the session, and of no other."""
         client = self._client(client_id)
-        if challenge_name != "NEW_PASSWORD_REQUIRED":
+        if challenge_name not in (NEW_PASSWORD, TOTP, TOTP_SETUP):
             raise InvalidParameterException(f"{challenge_name} is not asked for by this pool")
-        username = _required(challenge_responses or {}, "USERNAME")
-        password = _required(challenge_responses, "NEW_PASSWORD")
-        owner, user_id, until = self._challenges.get(session or "", ("", "", 0.0))
-        user = self.pool._get_user(username)
-        if (
-            user is None
-            or not user.enabled
-            or (owner, user_id) != (client.id, user.id)
-            or until <= time.monotonic()
-        ):
+        given = challenge_responses or {}
+        user = self.pool._get_user(required(given, "USERNAME"))
+        if challenge_name == NEW_PASSWORD:
+            password = required(given, "NEW_PASSWORD")
+            self._challenges.of(session, challenge_name, client.id, user)
+            self._validate_password(self.pool.id, password)
+            self._challenges.end(session)
+            self._set_password(user, password)
+            return self._second_step(client, user)
+        challenge = self._challenges.of(session, challenge_name, client.id, user)
+        if challenge_name == TOTP:
+            code = required(given, "SOFTWARE_TOKEN_MFA_CODE")
+            self._check_totp(session, user, str(extras(user).totp_secret), code)
+        elif not challenge.is_set_up:
             raise NotAuthorizedError("Invalid session for the user.")
-        self._validate_password(self.pool.id, password)
-        del self._challenges[session]
-        user.password = password
-        user.status = UserStatus.CONFIRMED
-        return {
-            "ChallengeParameters": {},
-            "AuthenticationResult": self.pool.start_session(client.id, user),
-        }
+        self._challenges.end(session)
+        return self._tokens(client, user)
 
-    # -- users
+    # -- authenticator apps
 
-    def admin_create_user(
+    def associate_software_token(self, access_token: str, session: str) -> dict[str, str]:
+        """A secret for an app: of a user with a token, or of one who is told to set one up."""
+        secret = totp.new_secret()
+        if session:
+            challenge = self._challenges.get(session, TOTP_SETUP)
+            challenge.secret = secret
+            return {"SecretCode": secret, "Session": self._challenges.renew(session)}
+        user = self._holder(access_token)
+        extras(user).totp_secret = secret
+        extras(user).is_totp_on = False
+        return {"SecretCode": secret}
+
+    def verify_software_token(
+        self,
+        access_token: str,
+        session: str,
+        user_code: str,
+        friendly_device_name: str,  # noqa: ARG002 - moto's
+    ) -> dict[str, str]:
+        """Whether the app shows the codes of the secret."""
+        if not session:
+            user = self._holder(access_token)
+            secret = extras(user).totp_secret
+            if secret is None:
+                raise InvalidParameterException("No software token was associated.")
+            self._check_totp(None, user, secret, user_code)
+            return {"Status": "SUCCESS"}
+        challenge = self._challenges.get(session, TOTP_SETUP)
+        user = self.admin_get_user(self.pool.id, challenge.user_id)
+        if challenge.secret is None:
+            raise InvalidParameterException("No software token was associated.")
+        self._check_totp(session, user, challenge.secret, user_code)
+        extras(user).totp_secret = challenge.secret
+        extras(user).is_totp_on = True
+        challenge.is_set_up = True
+        return {"Status": "SUCCESS", "Session": self._challenges.renew(session)}
+
+    def set_user_mfa_preference(
+        self,
+        access_token: str,
+        software_token_mfa_settings: dict[str, bool],
+        sms_mfa_settings: dict[str, bool],
+    ) -> None:
+        """Turn a user's own second step on, once her app was verified, or off."""
+        user = self._holder(access_token)
+        self.admin_set_user_mfa_preference(
+            self.pool.id, user.username, software_token_mfa_settings, sms_mfa_settings
+        )
+
+    def admin_set_user_mfa_preference(
         self,
         user_pool_id: str,
         username: str,
-        message_action: str,
-        temporary_password: str | None,
-        attributes: list[dict[str, str]],
-    ) -> CognitoIdpUser:
-        """A new user, with a random temporary password where none is given."""
-        if message_action == "RESEND":
-            return self.admin_get_user(user_pool_id, username)
-        self._check_schema(attributes)
-        if temporary_password is None:
-            temporary_password = secrets.token_urlsafe(24)
-        self._validate_password(user_pool_id, temporary_password)
-        return super().admin_create_user(
-            user_pool_id, username, message_action, temporary_password, attributes
-        )
-
-    def admin_update_user_attributes(
-        self, user_pool_id: str, username: str, attributes: list[dict[str, str]]
+        software_token_mfa_settings: dict[str, bool],
+        sms_mfa_settings: dict[str, bool],
     ) -> None:
-        """An administrator's change of any attribute of the schema."""
+        """The same by an administrator: for who has lost her telephone."""
         user = self.admin_get_user(user_pool_id, username)
-        self._check_schema(attributes)
-        self._check_email(user, attributes)
-        user.update_attributes(attributes)
+        if sms_mfa_settings and sms_mfa_settings.get("Enabled"):
+            raise InvalidParameterException("SMS is not set up for this pool.")
+        kept = extras(user)
+        wanted = bool((software_token_mfa_settings or {}).get("Enabled"))
+        if wanted and kept.totp_step == 0:
+            raise InvalidParameterException("User has not verified software token mfa")
+        kept.is_totp_on = wanted
+        if not wanted:
+            kept.totp_secret, kept.totp_step = None, 0
 
-    def update_user_attributes(self, access_token: str, attributes: list[dict[str, str]]) -> None:
-        """A user's change of what the app client may write, and of nothing else."""
+    def _check_totp(
+        self, session: str | None, user: CognitoIdpUser, secret: str, code: str
+    ) -> None:
+        kept = extras(user)
+        step = totp.step_of(secret, code or "", self._clock())
+        if step is None:
+            if session is not None:
+                self._challenges.wrong_code(session)
+            raise CodeMismatchException("Invalid code received for user")
+        if step <= kept.totp_step and secret == kept.totp_secret:
+            raise ExpiredCodeException("Your software token has already been used once.")
+        kept.totp_step = step
+
+    def _holder(self, access_token: str) -> CognitoIdpUser:
         if access_token not in self.pool.access_tokens:
             raise NotAuthorizedError("Invalid Access Token")
-        client_id, username = self.pool.access_tokens[access_token]
-        writable = self._client(client_id).extended_config["WriteAttributes"]
-        if any(attribute["Name"] not in writable for attribute in attributes):
-            raise NotAuthorizedError("A client attempted to write unauthorized attribute")
-        self.admin_get_user(self.pool.id, username).update_attributes(attributes)
-
-    def _check_schema(self, attributes: list[dict[str, str]]) -> None:
-        for attribute in attributes or []:
-            name = attribute["Name"]
-            if name not in self.pool.schema_attributes or name == "sub":
-                raise InvalidParameterException(
-                    "Attributes did not conform to the schema: "
-                    f"Type for attribute {{{name}}} could not be determined"
-                )
-
-    def _check_email(self, user: CognitoIdpUser, attributes: list[dict[str, str]]) -> None:
-        email = self._find_attr("email", attributes)
-        if email is not None and self.pool._get_user(email) not in (None, user):
-            raise AliasExistsException
-
-    def _client(self, client_id: str) -> CognitoIdpUserPoolClient:
-        client = self.pool.clients.get(client_id)
-        if client is None:
-            raise ResourceNotFoundError(f"User pool client {client_id} does not exist.")
-        return client
-
-
-class Lockout:
-    """Cognito's lock after failed sign-ins: none for five, then 1 s, doubling to 15 minutes.
-
-    Source: Amazon Cognito developer guide, "Lockout behavior for failed sign-in attempts". Names
-    that do not exist are locked like those that do.
-    """
-
-    FREE = 5
-    LONGEST_S = 900
-    REMEMBERED = 10_000
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def check(self, username: str) -> None:
-        """Raise NotAuthorizedException while the name is locked."""
-        with self._lock:
-            _, until = self._failures.get(username.lower(), (0, 0.0))
-        if until > self._clock():
-            raise NotAuthorizedError("Password attempts exceeded")
-
-    def failed(self, username: str) -> None:
-        """Count a failure."""
-        name = username.lower()
-        with self._lock:
-            count, _ = self._failures.pop(name, (0, 0.0))
-            over = count + 1 - self.FREE
-            wait = min(2.0 ** min(over, 20), self.LONGEST_S) if over >= 0 else 0.0
-            self._failures[name] = (count + 1, self._clock() + wait)
-            if len(self._failures) > self.REMEMBERED:
-                self._failures.popitem(last=False)
-
-    def succeeded(self, username: str) -> None:
-        """Forget the failures of a name."""
-        with self._lock:
-            self._failures.pop(username.lower(), None)
-
-
-def _required(parameters: dict[str, str], name: str) -> str:
-    value = parameters.get(name)
-    if not isinstance(value, str) or not value:
-        raise InvalidParameterException(f"Missing required parameter {name}")
-    return value
+        return self.admin_get_user(self.pool.id, self.pool.access_tokens[access_token][1])

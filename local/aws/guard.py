@@ -113,7 +113,9 @@ class KeptCognito:
                 json.dumps(body).encode(),
             )
         started: list[tuple[Any, ...]] = []
+        metadata = _client_metadata(environ)
         with self._lock:
+            self._cognito.metadata = metadata
             answer = b"".join(self._app(environ, lambda *args: started.append(args)))
             if operation in WRITING:
                 self._cognito.seal_passwords()
@@ -129,6 +131,17 @@ def _body_hash(environ: dict[str, Any]) -> str:
     body = environ["wsgi.input"].read(length)
     environ["wsgi.input"] = io.BytesIO(body)
     return hashlib.sha256(body).hexdigest()
+
+
+def _client_metadata(environ: dict[str, Any]) -> dict[str, str]:
+    """The call's ClientMetadata; empty where there is none, or the call is no JSON object."""
+    body = environ["wsgi.input"].read()
+    environ["wsgi.input"] = io.BytesIO(body)
+    try:
+        found = json.loads(body).get("ClientMetadata") or {}
+        return {str(name): str(value) for name, value in found.items()}
+    except (ValueError, AttributeError):
+        return {}  # moto says what is wrong with it
 
 
 def _without_cors(start_response: Callable[..., Any]) -> Callable[..., Any]:

@@ -20,65 +20,27 @@ from moto.cognitoidp.models import (
     CognitoIdpUserPoolClient,
 )
 
-from traksense.auth.identity import GROUPS_CLAIM, TENANT_CLAIM, Role
+from traksense.auth.identity import GROUPS_CLAIM
+from traksense.contracts.user_pool import (
+    USER_POOL,
+    attribute_parameters,
+    client_parameters,
+    pool_parameters,
+)
 
 from .identifiers import REGION, PoolIds
 from .signing_key import SigningKey
 
 ACCOUNT: Final = "123456789012"
-POOL_NAME: Final = "traksense"
-TOKEN_SECONDS: Final = 3600
-REFRESH_SECONDS: Final = 30 * 24 * 3600
-
-READABLE: Final = ("email", "email_verified", "name", "locale", TENANT_CLAIM)
-WRITABLE: Final = ("name", "locale")
-"""What a user may change of herself. Her tenant is not among it."""
-
-_POOL: Final[dict[str, Any]] = {
-    "UsernameAttributes": ["email"],
-    "UsernameConfiguration": {"CaseSensitive": False},
-    "AutoVerifiedAttributes": ["email"],
-    "MfaConfiguration": "OFF",
-    "AdminCreateUserConfig": {"AllowAdminCreateUserOnly": True},
-    "Policies": {
-        "PasswordPolicy": {
-            "MinimumLength": 12,
-            # Length counts, not the kinds of characters (NIST SP 800-63B, 3.1.1.2).
-            "RequireUppercase": False,
-            "RequireLowercase": False,
-            "RequireNumbers": False,
-            "RequireSymbols": False,
-            "TemporaryPasswordValidityDays": 7,
-        }
-    },
-}
-_CLIENT: Final[dict[str, Any]] = {
-    "ClientName": "web",
-    "ExplicitAuthFlows": ["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
-    "PreventUserExistenceErrors": "ENABLED",
-    "ReadAttributes": list(READABLE),
-    "WriteAttributes": list(WRITABLE),
-    "IdTokenValidity": TOKEN_SECONDS // 60,
-    "AccessTokenValidity": TOKEN_SECONDS // 60,
-    "TokenValidityUnits": {
-        "IdToken": "minutes",
-        "AccessToken": "minutes",
-        "RefreshToken": "days",
-    },
-    "RefreshTokenValidity": REFRESH_SECONDS // 86400,
-}
-_GROUPS: Final = {
-    Role.INTERNAL_OPS: "Operators of the platform; they belong to no tenant.",
-    Role.CUSTOMER_ADMIN: "Administrators of one tenant.",
-    Role.VIEWER: "People of one tenant who look.",
-}
+TOKEN_SECONDS: Final = USER_POOL.client.token_minutes * 60
+REFRESH_SECONDS: Final = USER_POOL.client.refresh_days * 24 * 3600
 
 
 class LocalUserPool(CognitoIdpUserPool):
     """The pool ``traksense`` with its groups and its one app client."""
 
     def __init__(self, ids: PoolIds, key: SigningKey) -> None:
-        super().__init__(ACCOUNT, REGION, POOL_NAME, _POOL)
+        super().__init__(ACCOUNT, REGION, USER_POOL.name, pool_parameters(USER_POOL))
         self.id = ids.user_pool_id
         self.arn = f"arn:aws:cognito-idp:{REGION}:{ACCOUNT}:userpool/{self.id}"
         self.issuer = f"https://cognito-idp.{REGION}.amazonaws.com/{self.id}"
@@ -86,21 +48,15 @@ class LocalUserPool(CognitoIdpUserPool):
         # Whatever of moto signs by itself signs with our key, and under a kid nobody knows.
         self.json_web_key = jwk.RSAKey.import_key(key.pem().decode("ascii"))
         self.access_tokens = AccessTokens(self)
-        self.add_custom_attributes(
-            [
-                {
-                    "Name": TENANT_CLAIM.removeprefix("custom:"),
-                    "AttributeDataType": "String",
-                    "Mutable": True,
-                    "StringAttributeConstraints": {"MinLength": "36", "MaxLength": "36"},
-                }
-            ]
-        )
-        client = CognitoIdpUserPoolClient(self.id, False, _CLIENT)
+        self.add_custom_attributes(attribute_parameters(USER_POOL))
+        client = CognitoIdpUserPoolClient(self.id, False, client_parameters(USER_POOL.client))
         client.id = ids.client_id
         self.clients[client.id] = client
-        for precedence, (role, description) in enumerate(_GROUPS.items()):
-            self.groups[role] = CognitoIdpGroup(self.id, str(role), description, None, precedence)
+        for precedence, group in enumerate(USER_POOL.groups):
+            self.groups[group.name] = CognitoIdpGroup(
+                self.id, group.name, group.description, None, precedence
+            )
+        self.token_mfa_config = {"Enabled": True}
 
     def _get_user(self, username: str) -> CognitoIdpUser | None:
         """Find a user by ``sub`` or by e-mail; e-mails do not tell upper from lower case."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
-from typing import Any, Final
+from email.message import EmailMessage
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from traksense.contracts.functions import FUNCTIONS
+from traksense.contracts.user_pool import USER_POOL
 
 from .guard import Guard, KeptCognito
 from .settings import AwsSettings
+
+if TYPE_CHECKING:
+    from .mail import Trigger
+    from .mailbox import KeptSes
 
 SERVICES: Final = ("s3", "ses", "cognito-idp")
 EXPORTS_BUCKET: Final = "traksense-exports"
@@ -21,11 +31,14 @@ def build(settings: AwsSettings) -> Guard:
     from moto.cognitoidp.models import cognitoidp_backends
     from moto.cognitoidp.responses import CognitoIdpJsonWebKeyResponse
     from moto.moto_server.werkzeug_app import create_backend_app
+    from moto.ses.models import ses_backends
 
     from .broker_link import BrokerLink
     from .cognito import LocalCognito
     from .identifiers import REGION
     from .iot_data import IotData, broker_address
+    from .mail import PoolMail
+    from .mailbox import KeptSes, Mailbox
     from .pool import ACCOUNT, LocalUserPool
     from .signing_key import SigningKey
     from .store import UserStore
@@ -38,10 +51,13 @@ def build(settings: AwsSettings) -> Guard:
     pool = LocalUserPool(settings.ids, key)
     store = UserStore(folder / "users.json")
     store.load_into(pool)
+    ses = KeptSes(REGION, ACCOUNT, Mailbox(folder / "mail"))
+    mail = PoolMail(pool.id, f"TrakSense <{SENDER}>", _trigger(), partial(_send, ses))
+    cognito = LocalCognito(pool, mail)
     # Before moto's backend is replaced: it finds the services' URLs by its own class's module.
     apps: dict[str, Any] = {name: create_backend_app(name) for name in SERVICES}
-    cognito = LocalCognito(pool)
     cognitoidp_backends[ACCOUNT][REGION] = cognito
+    ses_backends[ACCOUNT][REGION] = ses
     apps["cognito-idp"] = KeptCognito(apps["cognito-idp"], cognito, store)
     apps["iotdata"] = IotData(BrokerLink(lambda: broker_address(settings.home)))
     _create_resources(ACCOUNT, REGION)
@@ -54,3 +70,16 @@ def _create_resources(account: str, region: str) -> None:
 
     s3_backends[account]["aws"].create_bucket(EXPORTS_BUCKET, region)
     ses_backends[account][region].verify_email_identity(SENDER)
+
+
+def _trigger() -> Trigger:
+    """The function that the pool's contract names for its messages."""
+    name = USER_POOL.triggers["CustomMessage"]
+    function = next(each for each in FUNCTIONS if each.name == name)
+    module, _, attribute = function.handler.partition(":")
+    trigger: Trigger = getattr(importlib.import_module(module), attribute)
+    return trigger
+
+
+def _send(ses: KeptSes, message: EmailMessage) -> None:
+    ses.send_raw_email(str(message["From"]), [], message.as_string())

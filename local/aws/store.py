@@ -12,6 +12,7 @@ from moto.cognitoidp.models import CognitoIdpUser, UserStatus
 from local.errors import StartupError
 from local.home import write_atomically
 
+from .extras import Extras, extras
 from .passwords import PasswordHash
 from .pool import LocalUserPool, signed_out_ms
 
@@ -27,12 +28,14 @@ class UserStore:
     def save(self, pool: LocalUserPool) -> None:
         """Write every user of the pool. Passwords must have been hashed before."""
         users = [_to_document(user) for user in pool.users.values()]
-        write_atomically(self._path, json.dumps({"users": {_VERSION: users}}).encode())
+        document = {"users": {_VERSION: users}, "mfa": pool.mfa_config}
+        write_atomically(self._path, json.dumps(document).encode())
 
     def load_into(self, pool: LocalUserPool) -> None:
         """Put the kept users into an empty pool. Raises StartupError on a broken file."""
         try:
             document = json.loads(self._path.read_bytes())
+            pool.mfa_config = document.get("mfa", pool.mfa_config)
             for entry in document["users"][_VERSION]:
                 user = _from_document(pool, entry)
                 pool.users[user.username] = user
@@ -57,6 +60,7 @@ def _to_document(user: CognitoIdpUser) -> dict[str, Any]:
         "created": user.create_date.isoformat(),
         "modified": user.last_modified_date.isoformat(),
         "signed_out_ms": signed_out_ms(user),
+        "extras": extras(user).to_document(),
         "groups": sorted(group.group_name for group in user.groups),
     }
 
@@ -71,6 +75,8 @@ def _from_document(pool: LocalUserPool, entry: dict[str, Any]) -> CognitoIdpUser
     )
     user.enabled = entry["enabled"]
     user.signed_out_ms = entry["signed_out_ms"]
+    # A home of before there were any has none.
+    user.extras = Extras.from_document(entry["extras"]) if "extras" in entry else Extras()
     user.create_date = datetime.fromisoformat(entry["created"])
     user.last_modified_date = datetime.fromisoformat(entry["modified"])
     return user

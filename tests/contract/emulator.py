@@ -75,6 +75,7 @@ class Emulator:
             "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
+            "TRAKSENSE_WEB_URL": "http://127.0.0.1:8000",
             "PYTHONWARNINGS": "error",
         }
         return cls(home, environment, start_child("local.aws", environment))

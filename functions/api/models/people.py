@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import Field
+
 from functions.api.models.base import Answer
 from traksense.auth.identity import Role
 
@@ -16,10 +20,14 @@ class TokensAnswer(Answer):
 
 
 class ChallengeAnswer(Answer):
-    """The user pool wants more before it gives tokens."""
+    """The user pool wants more before it gives tokens; answer at ``/api/auth/challenge``."""
 
-    challenge: str
-    session: str
+    challenge: Literal["NEW_PASSWORD_REQUIRED", "SOFTWARE_TOKEN_MFA", "MFA_SETUP"]
+    session: str = Field(description="Opaque; good for three minutes.")
+    secret: str | None = Field(
+        description="With MFA_SETUP, what to enter into an authenticator app; else null."
+    )
+    secret_uri: str | None = Field(description="The same as an otpauth URI, for a QR code.")
 
 
 class UserAnswer(Answer):

@@ -16,7 +16,7 @@ def _new_tenant(world: World, tenant: Tenant) -> Request:
 
 
 def _change(world: World, tenant: Tenant) -> Request:
-    return Request({"slug": tenant.slug}, body={"locale": "en"})
+    return Request({"slug": tenant.slug}, body={"limits": {"max_users": 1000}})
 
 
 def _site(world: World, tenant: Tenant) -> Request:

@@ -17,8 +17,11 @@ from functions.api.routing import REGISTRY
 from tests.support.publisher import FakePublisher
 from traksense.auth.errors import BadCredentials, IdentityProviderAway, Throttled
 from traksense.auth.identity import Role
+from traksense.auth.passwords import check_password
 from traksense.aws.cognito import Challenge, Tokens
 from traksense.db.connection import Database
+from traksense.domain.errors import Invalid
+from traksense.i18n.catalogue import text
 from traksense.wiring.api import Outside
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -33,7 +36,7 @@ class FakeLogin:
     def login(self, email: str, password: str) -> Tokens | Challenge:
         self.asked.append(email)
         if email == "new@acme.example":
-            return Challenge("NEW_PASSWORD_REQUIRED", "a session")
+            return Challenge("NEW_PASSWORD_REQUIRED", "a-session")
         if email == "hasty@acme.example":
             raise Throttled("too many attempts", retry_after_s=7)
         if email == "away@acme.example":
@@ -46,6 +49,27 @@ class FakeLogin:
         if refresh_token != "a.refresh.token":
             raise BadCredentials("the refresh token is expired, revoked or unknown")
         return Tokens("a new id token", "a new access token", None, 3600)
+
+    def respond(
+        self, session: str, new_password: str | None, code: str | None
+    ) -> Tokens | Challenge:
+        if session == "a-session" and new_password is not None:
+            check_password(new_password)
+            return Challenge("MFA_SETUP", "next", "ABCD", "otpauth://totp/x?secret=ABCD")
+        if session == "next" and code == "123456":
+            return Tokens("an id token", "an access token", "a.refresh.token", 3600)
+        raise BadCredentials("the log-in took too long, or was never begun")
+
+    def forgot(self, email: str) -> None:
+        self.asked.append(email)
+        if email == "hasty@acme.example":
+            raise Throttled("too many requests", retry_after_s=7)
+
+    def reset(self, email: str, code: str, new_password: str) -> None:
+        check_password(new_password)
+        if (email, code) != ("ana@acme.example", "123456"):
+            message = text("auth.bad_code")
+            raise Invalid(message, (("body.code", message),))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from moto.cognitoidp.exceptions import NotAuthorizedError
 
-from local.aws.cognito import Lockout
+from local.aws.lockout import Lockout
 from local.aws.passwords import NOBODY, PasswordHash
 
 

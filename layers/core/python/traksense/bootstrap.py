@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from traksense.db.connection import Database
 from traksense.observability import EmfMetrics, configure_logging, metrics
-from traksense.settings import FunctionSettings
+from traksense.settings import FunctionSettings, MessageSettings
 
 if TYPE_CHECKING:
     from traksense.services.device_events import DeviceEventsService
     from traksense.services.ingest import IngestService
     from traksense.services.maintenance import MaintenanceService
+    from traksense.services.user_messages import UserMessages
 
 
 def start(function: str) -> tuple[FunctionSettings, Database]:
@@ -111,3 +112,12 @@ def maintenance_of(settings: FunctionSettings, database: Database) -> Maintenanc
             ),
         ),
     )
+
+
+def user_messages() -> UserMessages:
+    """The service behind the user messages function. Raises ConfigurationError."""
+    from traksense.services.user_messages import UserMessages
+
+    settings = MessageSettings.from_environment()
+    configure_logging("user_messages", settings.log_level)
+    return UserMessages(settings.web_url)

@@ -205,3 +205,21 @@ class CognitoSettings:
             user_pool_id=_required(environ, "COGNITO_USER_POOL_ID", "the id of the user pool"),
             client_id=_required(environ, "COGNITO_CLIENT_ID", "the id of its app client"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSettings:
+    """What e-mails to people need."""
+
+    web_url: str
+    """Where the page is, without a slash at the end."""
+    log_level: LogLevel = "INFO"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> MessageSettings:
+        """Read the environment. Raises ConfigurationError."""
+        url = _required(environ, "TRAKSENSE_WEB_URL", "the address of the web page").rstrip("/")
+        if not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+            raise ConfigurationError("TRAKSENSE_WEB_URL must begin with https://")
+        level = _choice(environ, "TRAKSENSE_LOG_LEVEL", get_args(LogLevel), "INFO")
+        return cls(url, cast(LogLevel, level))

@@ -13,9 +13,10 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from traksense.contracts.user_pool import TENANT_ATTRIBUTE
 from traksense.domain.errors import Forbidden
 
-TENANT_CLAIM: Final = "custom:tenant_id"
+TENANT_CLAIM: Final = TENANT_ATTRIBUTE
 GROUPS_CLAIM: Final = "cognito:groups"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Trigger = Literal["queue", "http", "schedule"]
+Trigger = Literal["queue", "http", "schedule", "user_pool"]
 
 COMMON_ENVIRONMENT: Final = (
     "DATABASE_URL",
@@ -51,7 +51,8 @@ class Function:
     memory_mb: int
     timeout_s: int
     database_roles: tuple[str, ...]
-    """Roles that its transactions take; its login is a member of these and of no other."""
+    """Roles that its transactions take; its login is a member of these and of no other. None: it
+    has no database, and no login."""
     environment: tuple[str, ...] = COMMON_ENVIRONMENT
     """Names of the environment variables that it reads."""
 
@@ -101,6 +102,15 @@ MAINTENANCE: Final = Function(
         *(name for name in RETENTION_ENVIRONMENT if name not in COMMON_ENVIRONMENT),
     ),
 )
+USER_MESSAGES: Final = Function(
+    name="user_messages",
+    handler="functions.user_messages.handler:handler",
+    trigger="user_pool",
+    memory_mb=256,
+    timeout_s=5,  # Cognito waits no longer
+    database_roles=(),
+    environment=("TRAKSENSE_LOG_LEVEL", "TRAKSENSE_WEB_URL"),
+)
 
-FUNCTIONS: Final = (INGEST, DEVICE_EVENTS, API, MAINTENANCE)
+FUNCTIONS: Final = (INGEST, DEVICE_EVENTS, API, MAINTENANCE, USER_MESSAGES)
 """Every function of the platform."""

@@ -50,6 +50,17 @@ class Login(Protocol):
     def refresh(self, refresh_token: str) -> Tokens:
         """New tokens. Raises BadCredentials, Throttled or IdentityProviderAway."""
 
+    def respond(
+        self, session: str, new_password: str | None, code: str | None
+    ) -> Tokens | Challenge:
+        """Answer a challenge. Raises as ``login`` does, and Invalid."""
+
+    def forgot(self, email: str) -> None:
+        """Have a code mailed. Raises Throttled or IdentityProviderAway."""
+
+    def reset(self, email: str, code: str, new_password: str) -> None:
+        """Set a password by a code. Raises Invalid, Throttled or IdentityProviderAway."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outside:
