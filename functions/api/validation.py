@@ -33,6 +33,8 @@ _RFC3339: Final = re.compile(
 )
 # A length that stands beside a validator of ours is checked, and named, as that of any sequence.
 _SAME: Final = {"too_short": "string_too_short", "too_long": "string_too_long"}
+_COLLECTIONS: Final = ("List", "Tuple", "Dictionary")
+_ITEMS: Final = {"too_short": "few_items", "too_long": "many_items"}
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -186,5 +188,7 @@ def _message(found: ErrorDetails, unknown: str) -> Text:
         return text("validation.choice", choices=str(context["expected"]).replace(" or ", ", "))
     if kind in ("model_type", "model_attributes_type"):
         return text("validation.object")
+    if kind in _SAME and context.get("field_type") in _COLLECTIONS:
+        return text(f"validation.{_ITEMS[kind]}", **context)
     key = f"validation.{_SAME.get(kind, kind)}"
     return text(key, **context) if has(key) else text("validation.invalid")

@@ -7,12 +7,14 @@ from typing import Final
 from functions.api.routes import (
     audit,
     auth,
+    dashboards,
     data,
     dead_letters,
     device_writes,
     devices,
     health,
     sites,
+    templates,
     tenants,
 )
 
@@ -21,8 +23,10 @@ ALL: Final = (
     auth.blueprint,
     tenants.blueprint,
     sites.blueprint,
+    templates.blueprint,
     devices.blueprint,
     device_writes.blueprint,
+    dashboards.blueprint,
     data.blueprint,
     dead_letters.blueprint,
     audit.blueprint,

@@ -26,10 +26,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tests.support.api_routes import audit, auth, data, dead_letters, devices, health, tenants
+from tests.support.api_routes import (
+    audit,
+    auth,
+    data,
+    dead_letters,
+    devices,
+    health,
+    templates,
+    tenants,
+)
 from tests.support.api_routes.entry import Entry, Key, Request
 
-SUBJECTS: Final = (health, auth, tenants, devices, data, dead_letters, audit)
+SUBJECTS: Final = (health, auth, tenants, templates, devices, data, dead_letters, audit)
 
 _all: Final = [entry for subject in SUBJECTS for entry in subject.ENTRIES]
 ENTRIES: Final[Mapping[Key, Entry]] = {entry.key: entry for entry in _all}

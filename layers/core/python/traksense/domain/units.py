@@ -190,6 +190,20 @@ _UNITS: Final[dict[str, _Unit]] = {
     for spelling in spellings.split()
 }
 _PLAIN: Final = frozenset({"", "1", "/", "count"})
+_BY_LOWER_CASE: Final[dict[str, tuple[str, ...]]] = {
+    lower: tuple(unit for unit in _UNITS if unit.lower() == lower)
+    for lower in {unit.lower() for unit in _UNITS}
+}
+
+
+def miswritten(unit: str) -> tuple[str, ...]:
+    """The known units that a text is but for its capitals (``°c``, ``mw``); none where it is one.
+
+    One letter says too little: an ``H`` is no hour.
+    """
+    if unit in _UNITS or len(unit) < 2:
+        return ()
+    return _BY_LOWER_CASE.get(unit.lower(), ())
 
 
 def convert(value: float, from_unit: str | None, to_unit: str | None) -> float:

@@ -15,6 +15,7 @@ from traksense.contracts.metrics import AUDIT_FAILURES
 from traksense.db.audit import SqlAuditStore
 from traksense.db.connection import Database
 from traksense.db.consumption import SqlConsumptionStore
+from traksense.db.dashboards import SqlDashboardStore
 from traksense.db.dead_letters import SqlDeadLetterStore
 from traksense.db.device_writes import SqlDeviceWriteStore
 from traksense.db.devices import SqlDeviceStore
@@ -22,11 +23,14 @@ from traksense.db.health import SqlHealthProbes
 from traksense.db.quotas import SqlQuotaStore
 from traksense.db.readings_query import SqlReadingStore
 from traksense.db.sites import SqlSiteStore
+from traksense.db.template_moves import SqlMoveStore
+from traksense.db.templates import SqlTemplateStore
 from traksense.db.tenant_registry import SqlTenantRegistryStore
 from traksense.db.tenants import SqlTenantStore
 from traksense.observability import metrics
 from traksense.services.audit import AuditLog
 from traksense.services.consumption import ConsumptionQuery
+from traksense.services.dashboards import Dashboards
 from traksense.services.dead_letters import DeadLetters
 from traksense.services.device_writes import DeviceWrites
 from traksense.services.devices import Devices
@@ -36,9 +40,12 @@ from traksense.services.quotas import Limits, Quotas
 from traksense.services.readings_query import ReadingsQuery
 from traksense.services.series_levels import DEFAULT_RETENTION, Level
 from traksense.services.sites import Sites
+from traksense.services.template_moves import TemplateMoves
+from traksense.services.templates import Templates
 from traksense.services.tenant_registry import TenantRegistry
 from traksense.services.tenants import Tenants
 from traksense.settings import CognitoSettings, LevelSettings, OriginSettings, QuotaSettings
+from traksense.vendors.registry import ADAPTERS
 
 
 class Login(Protocol):
@@ -77,6 +84,9 @@ class ApiServices:
     tenants: Tenants
     registry: TenantRegistry
     sites: Sites
+    templates: Templates
+    template_moves: TemplateMoves
+    dashboards: Dashboards
     devices: Devices
     device_writes: DeviceWrites
     readings: ReadingsQuery
@@ -104,10 +114,14 @@ def api(
 ) -> ApiServices:
     """The services over a database and what is around it. Connects to none of it."""
     devices = SqlDeviceStore(database)
+    templates = Templates(SqlTemplateStore(database), ADAPTERS.keys())
     return ApiServices(
         tenants=Tenants(SqlTenantStore(database)),
         registry=TenantRegistry(SqlTenantRegistryStore(database), retention),
         sites=Sites(SqlSiteStore(database)),
+        templates=templates,
+        template_moves=TemplateMoves(templates, SqlMoveStore(database)),
+        dashboards=Dashboards(SqlDashboardStore(database)),
         devices=Devices(devices),
         device_writes=DeviceWrites(SqlDeviceWriteStore(database)),
         readings=ReadingsQuery(SqlReadingStore(database), devices.tenant_of, retention),
