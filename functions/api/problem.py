@@ -14,6 +14,11 @@ CONTENT_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:traksense:problem:"
 
 
+def problem_type(code: str) -> str:
+    """The type of the problem that a code stands for."""
+    return TYPE_PREFIX + code.replace("_", "-")
+
+
 def clean(text: str) -> str:
     """Text that can be encoded as UTF-8, whatever a caller put into it."""
     return text.encode("utf-8", "replace").decode("utf-8")
@@ -40,7 +45,7 @@ def problem(
     ``detail`` is None, the detail. ``errors`` are (where, what) of each value at fault.
     """
     body: dict[str, Any] = {
-        "type": TYPE_PREFIX + code.replace("_", "-"),
+        "type": problem_type(code),
         "title": translate(locale, f"problem.{code}.title"),
         "status": status,
         "detail": clean(

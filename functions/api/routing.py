@@ -73,6 +73,16 @@ AUTHORIZER: Final = CognitoUserPoolAuthorizer("traksense-users", provider_arns=[
 
 
 @dataclass(frozen=True, slots=True)
+class Header:
+    """A header that a route reads from a request, or puts into its answer."""
+
+    name: str
+    description: str
+    pattern: str | None = None
+    """What its value looks like, as a regular expression of ECMA-262."""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A route as it was declared."""
 
@@ -93,6 +103,18 @@ class Route:
     max_body_bytes: int = MAX_BODY_BYTES
     is_limited: bool = True
     """Whether it is only for who comes through our own front, and its calls are counted."""
+    name: str = ""
+    """The view's, and what the call is called in a generated client."""
+    subject: str = ""
+    """Name of the module that declares it."""
+    errors: tuple[int, ...] = ()
+    """Statuses of errors beyond those that every such route can answer with."""
+    conditional: bool = False
+    """Whether the answer has an ``ETag``, and If-None-Match may be answered with 304."""
+    headers: tuple[Header, ...] = ()
+    """Request headers of its own."""
+    answer_headers: tuple[Header, ...] = ()
+    """Headers of a successful answer of its own."""
 
     @property
     def is_write(self) -> bool:
@@ -187,11 +209,17 @@ def route(
     text_body: str | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
     is_limited: bool = True,
+    errors: tuple[int, ...] = (),
+    conditional: bool = False,
+    headers: tuple[Header, ...] = (),
+    answer_headers: tuple[Header, ...] = (),
 ) -> Callable[[View[P, B]], View[P, B]]:
     """Register a view. It gives a model, Encoded, or a Reply with a status of its own.
 
     ``response`` is None where an answer has no body. With ``text_body`` (a media type such as
-    ``text/csv``) the call's body is the text that came.
+    ``text/csv``) the call's body is the text that came. ``errors`` are statuses that not every
+    such route has (those are in ``openapi/problems.py``). ``conditional`` says that the answer is
+    Encoded; ``headers`` and ``answer_headers`` are those that only this route has.
 
     Raises ValueError for a route without roles, one that is there already, one whose view says
     nothing about itself, and one that writes and is not audited.
@@ -221,6 +249,12 @@ def route(
             text_body=text_body,
             max_body_bytes=max_body_bytes,
             is_limited=is_limited,
+            name=view.__name__,
+            subject=view.__module__,
+            errors=errors,
+            conditional=conditional,
+            headers=headers,
+            answer_headers=answer_headers,
         )
         REGISTRY[method, path] = spec
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, TypeVar
 from uuid import UUID
@@ -13,9 +14,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     ValidationError,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
 
 from functions.api.bounds import MAX_DEPTH, MAX_PARAMETERS, is_too_deep
 from traksense.contracts.topics import SLUG_PATTERN
@@ -69,6 +72,18 @@ def _instant(value: object) -> object:
     return instant.astimezone(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """Says in a type's JSON schema what a validator of ours checks beyond pydantic's."""
+
+    pattern: str
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"pattern": self.pattern, **handler(core_schema)}
+
+
 def _plain(value: str) -> str:
     if _CONTROL.search(value):
         raise PydanticCustomError("control_characters", "control characters are not accepted")
@@ -92,7 +107,7 @@ WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 TrueOrFalse = Annotated[bool, BeforeValidator(_true_or_false)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 """RFC 3339 with an offset, between 1970 and 2200; in UTC once read."""
-PlainText = Annotated[str, AfterValidator(_plain)]
+PlainText = Annotated[str, AfterValidator(_plain), _Written(r"^[^\u0000-\u001f\u007f-\u009f]*$")]
 """Text without control characters."""
 Name = Annotated[PlainText, Field(min_length=1, max_length=100, pattern=r"\S")]
 """What a person calls something."""

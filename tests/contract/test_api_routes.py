@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from chalice.app import CognitoUserPoolAuthorizer
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from functions.api.app import app
 from functions.api.routing import JSON, REGISTRY, Route
@@ -68,8 +68,8 @@ def test_every_answer_fits_what_is_declared_for_it(world: World, key: Key) -> No
     assert media_type == spec.media_types[0]
     if media_type != JSON:
         return
-    read: BaseModel = TypeAdapter(spec.response).validate_python(answer.json)
-    again = read.model_dump(mode="json", by_alias=True)
+    adapter: TypeAdapter[Any] = TypeAdapter(spec.response)
+    again = adapter.dump_python(adapter.validate_python(answer.json), mode="json", by_alias=True)
     assert _keys(again) == _keys(answer.json)
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from functions.api.models.base import Answer, Utc
 
 
-class LimitsAnswer(Answer):
+class TenantLimitsAnswer(Answer):
     """How much a tenant may have; null where the platform's limit holds."""
 
     max_devices: int | None
@@ -36,7 +36,7 @@ class TenantAnswer(Answer):
     time_zone: str
     locale: str
     commands_enabled: bool
-    limits: LimitsAnswer
+    limits: TenantLimitsAnswer
     retention: RetentionAnswer
     created_at: Utc
     erasing_at: Utc | None = Field(description="When its erasure was asked for.")

@@ -13,6 +13,7 @@ from functions.api.routes import (
     device_writes,
     devices,
     health,
+    schema,
     sites,
     templates,
     tenants,
@@ -20,6 +21,7 @@ from functions.api.routes import (
 
 ALL: Final = (
     health.blueprint,
+    schema.blueprint,
     auth.blueprint,
     tenants.blueprint,
     sites.blueprint,

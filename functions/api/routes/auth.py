@@ -67,6 +67,7 @@ class RefreshBody(Body):
     audit=Audited("sessions.login"),
     body=LoginBody,
     response=TokensAnswer | ChallengeAnswer,
+    errors=(401,),
 )
 def login(call: Call[NoParams, LoginBody]) -> TokensAnswer | ChallengeAnswer:
     """Gives tokens for an e-mail and a password, or the challenge that comes before them."""
@@ -128,6 +129,7 @@ def reset(call: Call[NoParams, ResetBody]) -> Reply:
     audit=Audited("sessions.refresh"),
     body=RefreshBody,
     response=TokensAnswer,
+    errors=(401,),
 )
 def refresh(call: Call[NoParams, RefreshBody]) -> TokensAnswer:
     """Gives new tokens for a refresh token, which comes back where it stays the same."""

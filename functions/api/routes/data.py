@@ -102,6 +102,7 @@ class ListMonths(Params):
     audit=Audited("readings.list"),
     params=ListReadings,
     response=SeriesListAnswer,
+    conditional=True,
     media_types=(JSON, series_csv.CSV),
 )
 def list_readings(call: Call[ListReadings, None]) -> Encoded:

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from functions.api.auditing import Audited
 from functions.api.models.base import ListAnswer
-from functions.api.models.tenants import LimitsAnswer, RetentionAnswer, TenantAnswer
+from functions.api.models.tenants import RetentionAnswer, TenantAnswer, TenantLimitsAnswer
 from functions.api.routing import OPS, Call, Reply, route
 from functions.api.validation import Body, Cursor, Limit, Name, NoParams, Params, PlainText, Slug
 from traksense.services.tenant_registry import Tenant
@@ -40,7 +40,7 @@ class ListTenants(Params):
     )
 
 
-class LimitsBody(Body):
+class TenantLimitsBody(Body):
     """How much a tenant may have. Null: the platform's limit."""
 
     max_devices: Count | None = None
@@ -67,7 +67,7 @@ class ChangeTenant(Body):
     )
     locale: Literal["pt-BR", "en"] = "pt-BR"
     commands_enabled: bool = False
-    limits: LimitsBody = LimitsBody()
+    limits: TenantLimitsBody = TenantLimitsBody()
     retention: RetentionBody = RetentionBody()
 
     def fields(self) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def _tenant(tenant: Tenant) -> TenantAnswer:
         time_zone=tenant.time_zone,
         locale=tenant.locale,
         commands_enabled=tenant.commands_enabled,
-        limits=LimitsAnswer.model_validate(tenant),
+        limits=TenantLimitsAnswer.model_validate(tenant),
         retention=RetentionAnswer.model_validate(
             {
                 "raw_days": tenant.raw_retention_days,

@@ -7,4 +7,5 @@ from tests.support.api_routes.entry import Entry
 ENTRIES = (
     Entry("GET", "/health", "public"),
     Entry("GET", "/health/deep", "ops"),
+    Entry("GET", "/schema", "public"),
 )

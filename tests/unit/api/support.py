@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import uuid
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,7 @@ import psycopg
 
 from functions.api.app import app
 from functions.api.routing import REGISTRY
+from tests.support.api_description import undescribed
 from tests.support.publisher import FakePublisher
 from traksense.auth.errors import BadCredentials, IdentityProviderAway, Throttled
 from traksense.auth.identity import Role
@@ -161,9 +164,16 @@ def call(
     headers: Mapping[str, str] | None = None,
     body: object = None,
 ) -> Answer:
-    """One call of the real app."""
-    answer = app(event(method, path, person, query or {}, headers or {}, body), None)
-    return Answer(answer["statusCode"], answer["headers"], answer["body"])
+    """One call of the real app, whose answer has to be one that its description knows."""
+    asked = event(method, path, person, query or {}, headers or {}, body)
+    given = app(asked, None)
+    answer = Answer(given["statusCode"], given["headers"], given["body"])
+    if (method, asked["resource"]) in REGISTRY:
+        packed = given.get("isBase64Encoded")
+        text = gzip.decompress(base64.b64decode(answer.text)).decode() if packed else answer.text
+        found = undescribed(method, asked["resource"], answer.status, answer.headers, text)
+        assert found is None, f"{method} {path}: {found}"
+    return answer
 
 
 @dataclass(frozen=True)
