@@ -13,7 +13,8 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from traksense.domain.readings import PointType
+from traksense.domain.templates import DeviceTemplate, faults
+from traksense.vendors.registry import ADAPTERS
 
 _DATA: Final = Path(__file__).parent / "data"
 _Document = TypeVar("_Document")
@@ -21,29 +22,10 @@ _Document = TypeVar("_Document")
 Role = Literal["internal_ops", "customer_admin", "viewer"]
 
 
-class Point(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A telemetry channel of a template."""
-
-    name: str
-    labels: dict[Literal["pt-BR", "en"], str]
-    type: PointType
-    unit: str | None = None
-    enum_values: tuple[str, ...] | None = None
-    limits: dict[Literal["low", "high"], float] | None = None
-    """Bounds of what is normal, in the point's unit."""
-
-
-class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Template(DeviceTemplate, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A kind of equipment, for every tenant. A changed one takes the next version."""
 
-    code: str
-    name: str
-    points: tuple[Point, ...]
     version: int = 1
-    vendor: str | None = None
-    adapter: str | None = None
-    offline_after: str = "5 minutes"
-    """A PostgreSQL interval: silence after which a device counts as offline."""
 
 
 class Child(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,11 +113,25 @@ def _read(name: str, kind: type[_Document]) -> _Document:
     return msgspec.json.decode((_DATA / name).read_bytes(), type=kind)
 
 
+def checked(templates: tuple[Template, ...]) -> tuple[Template, ...]:
+    """The templates, none of which breaks a rule. Raises ValueError that says which one does."""
+    for template in templates:
+        found = faults(template, ADAPTERS.keys())
+        if found:
+            broken = "; ".join(f"{fault.where}: {fault.rule}" for fault in found)
+            raise ValueError(f"template {template.code}: {broken}")
+    return templates
+
+
 @cache
 def load() -> Catalogue:
-    """Read the demo's files. Raises msgspec.ValidationError where one is not what it should be."""
+    """Read the demo's files.
+
+    Raises msgspec.ValidationError where one is not what it should be, and ValueError where a
+    template breaks a rule that the API would hold it to.
+    """
     return Catalogue(
-        templates=_read("templates.json", _Templates).templates,
+        templates=checked(_read("templates.json", _Templates).templates),
         tenants=_read("fleet.json", _Fleet).tenants,
         users=_read("users.json", _Users).users,
     )

@@ -99,14 +99,24 @@ def _add_templates(
     def run(name: str, rows: list[_Row]) -> psycopg.Cursor[tuple[Any, ...]]:
         return cursor.execute(queries[name], {"rows": Jsonb(rows)})
 
-    head = ("code", "version", "name", "vendor", "adapter", "offline_after")
+    head = (
+        "code",
+        "version",
+        "name",
+        "vendor",
+        "adapter",
+        "offline_after_s",
+        "keep_raw",
+        "max_messages_per_minute",
+        "dashboard",
+    )
     made = {code for (code,) in run("add_device_templates", [_fields(t, *head) for t in templates])}
     added = [template for template in templates if template.code in made]
     run(
         "add_point_templates",
         [
             {"code": t.code, "version": t.version, "position": position}
-            | _fields(p, "name", "labels", "type", "unit", "enum_values", "limits")
+            | {"labels": {}, **msgspec.to_builtins(p)}
             for t in added
             for position, p in enumerate(t.points)
         ],

@@ -20,24 +20,33 @@ ON CONFLICT DO NOTHING;
 -- name: add_device_templates
 -- Adds the demo's templates for every tenant, as drafts; a version that is there is never changed.
 -- Answers the codes of those that were not. %(rows)s: [{code, version, name, vendor, adapter,
--- offline_after}].
-INSERT INTO public.device_templates (code, version, name, vendor, adapter, offline_after)
-SELECT r.code, r.version, r.name, r.vendor, r.adapter, r.offline_after
+-- offline_after_s, keep_raw, max_messages_per_minute, dashboard}].
+INSERT INTO public.device_templates
+    (code, version, name, vendor, adapter, offline_after, keep_raw, max_messages_per_minute,
+     dashboard)
+SELECT r.code, r.version, r.name, r.vendor, r.adapter,
+       pg_catalog.make_interval(secs => r.offline_after_s), r.keep_raw,
+       r.max_messages_per_minute, r.dashboard
 FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb)
      AS r (code text, version integer, name text, vendor text, adapter text,
-           offline_after interval)
+           offline_after_s integer, keep_raw boolean, max_messages_per_minute integer,
+           dashboard jsonb)
 ON CONFLICT DO NOTHING
 RETURNING code;
 
 -- name: add_point_templates
 -- Adds the points of templates that were just added, in the order of their position.
--- %(rows)s: [{code, version, position, name, labels, type, unit, enum_values, limits}].
+-- %(rows)s: [{code, version, position, name, labels, type, unit, enum_values, limits, polarity,
+-- hysteresis}].
 INSERT INTO public.point_templates
-    (device_template_id, position, name, labels, type, unit, enum_values, limits)
-SELECT dt.id, r.position, r.name, r.labels, r.type, r.unit, r.enum_values, r.limits
+    (device_template_id, position, name, labels, type, unit, enum_values, limits, polarity,
+     hysteresis)
+SELECT dt.id, r.position, r.name, r.labels, r.type, r.unit, r.enum_values, r.limits, r.polarity,
+       r.hysteresis
 FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb)
      AS r (code text, version integer, position smallint, name text, labels jsonb, type text,
-           unit text, enum_values text[], limits jsonb)
+           unit text, enum_values text[], limits jsonb, polarity text,
+           hysteresis double precision)
 JOIN public.device_templates dt
   ON dt.tenant_id IS NULL AND dt.code = r.code AND dt.version = r.version
 ON CONFLICT DO NOTHING;
@@ -83,9 +92,9 @@ ON CONFLICT DO NOTHING;
 -- %(rows)s: [{tenant, name}].
 INSERT INTO public.points
     (tenant_id, device_id, point_template_id, position, name, labels, type, unit, enum_values,
-     limits)
+     limits, polarity, hysteresis)
 SELECT d.tenant_id, d.id, pt.id, pt.position, pt.name, pt.labels, pt.type, pt.unit,
-       pt.enum_values, pt.limits
+       pt.enum_values, pt.limits, pt.polarity, pt.hysteresis
 FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb) AS r (tenant text, name text)
 JOIN public.tenants t ON t.slug = r.tenant
 JOIN public.devices d ON d.tenant_id = t.id AND d.name = r.name

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import threading
 import time
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import psycopg
 import pytest
 
@@ -67,9 +69,41 @@ def test_points_carry_type_unit_enum_values_limits_and_labels(database_url: str)
     assert found
     for code, name, kind, unit, enum_values, limits, labels, dim_type, dim_unit in found:
         point = next(p for p in DEMO.template(code).points if p.name == name)
-        assert (kind, unit, limits, labels) == (point.type, point.unit, point.limits, point.labels)
+        assert (kind, unit, labels) == (point.type, point.unit, point.labels)
+        assert limits == (None if point.limits is None else msgspec.to_builtins(point.limits))
         assert enum_values == (None if point.enum_values is None else list(point.enum_values))
         assert (dim_type, dim_unit) == (kind, unit)
+
+
+def test_templates_are_published_with_the_dashboards_of_the_files(database_url: str) -> None:
+    seed(database_url)
+    found = rows(
+        database_url,
+        "SELECT code, version, dashboard, published_at IS NOT NULL FROM device_templates",
+    )
+    assert {code: (version, dashboard) for code, version, dashboard, _ in found} == {
+        t.code: (
+            t.version,
+            None if t.dashboard is None else json.loads(msgspec.json.encode(t.dashboard)),
+        )
+        for t in DEMO.templates
+    }
+    assert all(is_published for *_, is_published in found)
+
+
+def test_a_home_from_before_gets_the_next_version_and_its_devices_stay(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET LOCAL ROLE traksense_owner")
+        connection.execute(
+            "INSERT INTO device_templates (code, version, name, published_at)"
+            " VALUES ('chiller-v1', 1, 'Chiller', now())"
+        )
+    seed(database_url)
+    assert rows(
+        database_url,
+        "SELECT o.version, n.version FROM device_templates o"
+        " JOIN device_templates n ON n.id = o.superseded_by",
+    ) == [(1, 2)]
 
 
 def test_the_fleet_says_who_the_devices_and_people_are(database_url: str) -> None:

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from jsonschema import Draft202012Validator
 
+from functions.api.models.dashboards import dashboard_schema
 from local.demo import catalogue
 from traksense.contracts import topics
+from traksense.domain.templates import Limits
 
 DEMO = catalogue.load()
 DATA = Path(catalogue.__file__).parent / "data"
@@ -78,13 +81,37 @@ def test_every_point_is_named_in_both_languages_and_has_what_its_type_needs() ->
             assert (point.type == "enum") == bool(point.enum_values), where
             if point.limits is not None:
                 assert point.type == "num", where
-                low, high = point.limits.get("low"), point.limits.get("high")
+                low, high = point.limits.low, point.limits.high
                 assert low is None or high is None or low < high, where
 
 
 def test_a_vaccine_fridge_is_limited_to_two_to_eight_degrees() -> None:
     limits = {p.name: p.limits for p in DEMO.template("vaccine-fridge").points}
-    assert {"low": 2.0, "high": 8.0} in limits.values()
+    assert Limits(low=2.0, high=8.0) in limits.values()
+
+
+def test_a_template_that_breaks_a_rule_is_named_with_its_fault() -> None:
+    fridge = DEMO.template("vaccine-fridge")
+    broken = msgspec.structs.replace(fridge, adapter="no_such")
+    with pytest.raises(ValueError, match="vaccine-fridge: adapter"):
+        catalogue.checked((broken,))
+
+
+def test_dashboards_of_the_demo_fit_the_published_schema() -> None:
+    validator = Draft202012Validator(dashboard_schema())
+    found = [t.dashboard for t in DEMO.templates if t.dashboard is not None]
+    assert len(found) >= 6
+    for dashboard in found:
+        validator.validate(json.loads(msgspec.json.encode(dashboard)))
+    kinds = {panel.type for dashboard in found for panel in dashboard.panels}
+    assert kinds == {"timeseries", "status", "timeline", "kpi", "button"}
+
+
+def test_every_alarming_contact_of_the_demo_says_which_value_alarms() -> None:
+    polarity = {p.name: p.polarity for t in DEMO.templates for p in t.points if p.type == "bool"}
+    assert {name for name, said in polarity.items() if said == "normal"} == {
+        "alarme", "door_open", "fault",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["templates.json", "fleet.json", "users.json"])
