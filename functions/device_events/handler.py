@@ -31,6 +31,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     for status, flips in (("online", result.flips.online), ("offline", result.flips.offline)):
         if flips:
             metrics.count(m.STATE_CHANGES, flips, label=status)
+    for outcome, count in result.settled.items():
+        metrics.count(m.COMMANDS_SETTLED, count, label=outcome)
     for reason, count in result.reasons.items():
         metrics.count(m.DEAD_LETTERS, count, label=reason)
     metrics.flush()

@@ -31,6 +31,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
             raise
         if "waiting" in result:
             metrics.gauge(m.DAYS_TO_CLOSE, result["waiting"])
+        if result.get("timed_out"):
+            metrics.count(m.COMMANDS_SETTLED, result["timed_out"], label="timeout")
         if result.get("offline"):
             metrics.count(m.STATE_CHANGES, result["offline"], label="offline")
         return result

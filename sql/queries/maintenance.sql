@@ -18,6 +18,21 @@ FROM silent
 WHERE s.device_id = silent.device_id
 RETURNING s.device_id;
 
+-- name: time_out_commands
+-- Commands that no ack came for in time. A row that an ack is being written to at this moment is
+-- passed over; the others are locked in one order, as every writer does.
+WITH due AS (
+    SELECT c.cmd_id
+    FROM public.commands c
+    WHERE c.status = 'pending' AND c.times_out_at <= %(now)s
+    ORDER BY c.cmd_id
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE public.commands c
+SET status = 'timeout'
+FROM due
+WHERE c.cmd_id = due.cmd_id AND c.status = 'pending';
+
 -- name: ensure_partitions
 -- Day partitions from the oldest day that a reading may have to some days ahead; how many were
 -- made.

@@ -60,8 +60,10 @@ def fill(url: str, engine: StorageEngine) -> Seeded:
     service.close()
     take_events(database)
     database.close()
-    with psycopg.connect(url) as connection:  # templates that are one tenant's own
+    with psycopg.connect(url) as connection:
         for slug, tenant_id in seeded.tenants.items():
+            fleet.add_command(connection, seeded, f"{slug}_chiller-1")
+            # Templates that are one tenant's own.
             connection.execute(
                 "WITH t AS (INSERT INTO public.device_templates (tenant_id, code, version,"
                 " name) VALUES (%s, %s, 1, 'Own') RETURNING id) INSERT INTO"

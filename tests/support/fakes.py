@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,7 +18,16 @@ from traksense.domain.errors import DatabaseAway
 from traksense.domain.messages import DeadLetter
 from traksense.domain.readings import Value, from_microseconds
 from traksense.services.acceptance import TS_BITS, TS_MASK, Accepted
-from traksense.services.device_events import EventBatch, Flips, StoredAlarm, StoredEvent
+from traksense.services.device_events import (
+    AckKey,
+    EventBatch,
+    EventsWritten,
+    Flips,
+    StoredAck,
+    StoredAlarm,
+    StoredEvent,
+    UnknownCommands,
+)
 from traksense.services.directory import DeviceKey
 from traksense.services.ingest import DirectoryOutdated, RowsRefused, Written
 
@@ -47,6 +57,8 @@ class InMemoryPlatform:
     letters: dict[bytes, Kept] = field(default_factory=dict)
     events: dict[tuple[UUID, str], StoredEvent] = field(default_factory=dict)
     alarms: dict[tuple[Any, ...], StoredAlarm] = field(default_factory=dict)
+    commands: dict[AckKey, StoredAck | None] = field(default_factory=dict)
+    """Commands that were sent, with their first ack."""
 
     failures: list[Exception] = field(default_factory=list)
     """Raised by the next calls, one each, whichever they are."""
@@ -165,7 +177,7 @@ class InMemoryEventStore:
     def __init__(self, platform: InMemoryPlatform) -> None:
         self._platform = platform
 
-    def write(self, batch: EventBatch) -> Flips:
+    def write(self, batch: EventBatch) -> EventsWritten:
         """Everything or nothing."""
         platform = self._platform
         platform.writes += 1
@@ -173,6 +185,7 @@ class InMemoryEventStore:
         if any(platform.refuses(event.event_type) for event in batch.events):
             raise RowsRefused("an event that the database does not take")
         platform._require({*batch.heard, *(device_id for device_id, _ in batch.evidence)})
+        settled = self._record(batch.acks)
         before = dict(platform.states)
         for device_id, evidence in batch.evidence:
             platform.states[device_id] = apply(platform.states[device_id], evidence)
@@ -188,7 +201,21 @@ class InMemoryEventStore:
             key = (alarm.device_id, alarm.code, alarm.ts, alarm.active)
             platform.alarms.setdefault(key, alarm)
         platform._keep(batch.dead_letters)
-        return Flips(sum(flipped) + came_online, len(flipped) - sum(flipped))
+        flips = Flips(sum(flipped) + came_online, len(flipped) - sum(flipped))
+        return EventsWritten(flips, settled)
+
+    def _record(self, acks: list[StoredAck]) -> Counter[str]:
+        commands = self._platform.commands
+        strangers = {(ack.device_id, ack.cmd_id) for ack in acks} - commands.keys()
+        if strangers:
+            raise UnknownCommands(frozenset(strangers))
+        settled: Counter[str] = Counter()
+        for ack in acks:
+            key = (ack.device_id, ack.cmd_id)
+            if commands[key] is None:
+                commands[key] = ack
+                settled["acked" if ack.ok else "error"] += 1
+        return settled
 
 
 def device(

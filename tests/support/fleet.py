@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ import psycopg
 
 from traksense.contracts import rules
 from traksense.contracts.topics import Channel, device_topic
+from traksense.domain import ulid
 
 NUM, BOOL, ENUM, TEXT = "num", "bool", "enum", "text"
 CHILLER_POINTS: dict[str, tuple[str, str | None, list[str] | None]] = {
@@ -196,3 +198,23 @@ def normalised(ts: str, **values: float | bool | str) -> dict[str, Any]:
 def body_payload(record_: dict[str, Any]) -> bytes:
     """The device's bytes inside a record."""
     return base64.b64decode(json.loads(record_["body"])["payload"])
+
+
+def add_command(
+    connection: psycopg.Connection[Any],
+    seeded: Seeded,
+    thing: str,
+    *,
+    timeout_s: float = 60,
+) -> str:
+    """A command to a device, published a moment ago; its ``cmd_id``."""
+    made = ulid.new(datetime.now(UTC))
+    connection.execute(
+        "INSERT INTO public.commands (cmd_id, tenant_id, device_id, op, sent_by, created_at,"
+        " expires_at, times_out_at, published_at)"
+        " SELECT %s, tenant_id, id, 'reset_fault', 'somebody', now() - interval '1 hour',"
+        " now() + %s * interval '1 s', now() + %s * interval '1 s', now()"
+        " FROM public.devices WHERE id = %s",
+        (made, timeout_s, timeout_s, seeded.devices[thing]),
+    )
+    return made

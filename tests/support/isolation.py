@@ -116,9 +116,16 @@ WRITES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "public.device_state": {INGEST: frozenset({"UPDATE"})},
     "public.device_events": {INGEST: frozenset({"INSERT"})},
     "public.device_alarms": {INGEST: frozenset({"INSERT"})},
-    "public.ingest_errors": {INGEST: frozenset({"INSERT", "UPDATE"})},
     "public.audit_log": {role: frozenset({"INSERT"}) for role in (APP, OPS)},
     "public.request_quotas": {role: frozenset({"INSERT", "UPDATE"}) for role in (APP, OPS)},
+    "public.ingest_errors": {
+        INGEST: frozenset({"INSERT", "UPDATE"}),
+        OPS: frozenset({"UPDATE"}),
+    },
+    "public.commands": {
+        APP: frozenset({"INSERT", "UPDATE"}),
+        INGEST: frozenset({"UPDATE"}),
+    },
     "public.m_raw": {INGEST: frozenset({"INSERT"})},
     "public.rollup_dirty": {INGEST: frozenset({"INSERT"})},
 }

@@ -7,6 +7,7 @@ from typing import Final
 from functions.api.routes import (
     audit,
     auth,
+    commands,
     dashboards,
     data,
     dead_letters,
@@ -30,6 +31,7 @@ ALL: Final = (
     device_writes.blueprint,
     dashboards.blueprint,
     data.blueprint,
+    commands.blueprint,
     dead_letters.blueprint,
     audit.blueprint,
 )

@@ -29,6 +29,7 @@ from typing import Final
 from tests.support.api_routes import (
     audit,
     auth,
+    commands,
     data,
     dead_letters,
     devices,
@@ -38,7 +39,17 @@ from tests.support.api_routes import (
 )
 from tests.support.api_routes.entry import Entry, Key, Request
 
-SUBJECTS: Final = (health, auth, tenants, templates, devices, data, dead_letters, audit)
+SUBJECTS: Final = (
+    health,
+    auth,
+    tenants,
+    templates,
+    devices,
+    data,
+    commands,
+    dead_letters,
+    audit,
+)
 
 _all: Final = [entry for subject in SUBJECTS for entry in subject.ENTRIES]
 ENTRIES: Final[Mapping[Key, Entry]] = {entry.key: entry for entry in _all}

@@ -13,7 +13,7 @@ from tests.support.fleet import channel, event, record
 from traksense.contracts.topics import Channel
 from traksense.domain.errors import DatabaseAway
 from traksense.domain.readings import from_microseconds
-from traksense.services.device_events import DeviceEventsService, EventBatch, Flips
+from traksense.services.device_events import DeviceEventsService, EventBatch, EventsWritten
 from traksense.services.directory import Directory
 from traksense.services.ingest import RowsRefused
 
@@ -72,7 +72,7 @@ def test_what_the_database_refuses_is_kept_apart_and_its_neighbours_stored(
 
 def test_what_cannot_even_be_a_dead_letter_goes_back_alone(platform: InMemoryPlatform) -> None:
     class Picky(InMemoryEventStore):
-        def write(self, batch: EventBatch) -> Flips:
+        def write(self, batch: EventBatch) -> EventsWritten:
             if batch.dead_letters:
                 raise RowsRefused("no dead letters today")
             return super().write(batch)
@@ -176,3 +176,71 @@ def test_an_event_without_an_id_is_one_event_however_often_delivered(
     (stored,) = platform.events.values()
     assert len(stored.event_id) == 64
     assert stored.received_at == from_microseconds(NOW_MS * 1000)
+
+
+CMD_ID = "01K6ZQ9V3M8X4R7T2N5B1C0DGH"
+
+
+def ack(
+    cmd_id: str = CMD_ID, device: str = "chiller-1", tenant: str = "acme", **more: Any
+) -> dict[str, Any]:
+    payload = {"schema": "v1", "cmd_id": cmd_id, "ok": True, "ts_exec": None, "err": None, **more}
+    return record(channel(tenant, device, Channel.ACK), payload, NOW_MS)
+
+
+def command(platform: InMemoryPlatform, cmd_id: str = CMD_ID, thing: str = "acme_chiller-1") -> Any:
+    key = (platform.devices[thing].device_id, cmd_id)
+    platform.commands[key] = None
+    return key
+
+
+def test_the_first_ack_of_a_command_counts_and_repeats_are_no_news(
+    platform: InMemoryPlatform, service: DeviceEventsService
+) -> None:
+    key = command(platform)
+    result = take(service, ack(ts_exec="2025-10-07T02:34:12Z"), ack(ok=False, err="jammed"))
+    assert (result.failed, result.reasons, result.settled) == ([], {}, {"acked": 1})
+    assert take(service, ack()).settled == {}
+    first = platform.commands[key]
+    assert first is not None
+    assert (first.ok, first.err) == (True, None)
+    assert platform.letters == {}
+
+
+def test_an_ack_of_anothers_command_is_a_dead_letter_and_its_neighbours_count(
+    platform: InMemoryPlatform, service: DeviceEventsService
+) -> None:
+    command(platform)
+    command(platform, "01K6ZQ9V3M8X4R7T2N5B1C0DGJ", "globex_chiller-1")
+    result = take(
+        service,
+        ack("01K6ZQ9V3M8X4R7T2N5B1C0DGJ"),
+        ack(tenant="globex"),
+        ack(device="chiller-2"),
+        ack("not even a ULID"),
+        boot(),
+        ack(),
+    )
+    assert (result.failed, result.reasons) == ([], {"unknown_command": 4})
+    assert result.settled == {"acked": 1}
+    assert len(platform.events) == 1
+    assert len(platform.letters) == 4
+
+
+@pytest.mark.parametrize(
+    ("ts_exec", "kept"),
+    [
+        ("2025-10-07T02:34:12Z", True),
+        ("0001-01-01T00:00:00+14:00", False),
+        ("9999-12-31T23:59:59Z", False),
+        (None, False),
+    ],
+)
+def test_a_clock_that_is_wrong_costs_no_ack(
+    platform: InMemoryPlatform, service: DeviceEventsService, ts_exec: str | None, kept: bool
+) -> None:
+    key = command(platform)
+    assert take(service, ack(ts_exec=ts_exec)).settled == {"acked": 1}
+    first = platform.commands[key]
+    assert first is not None
+    assert (first.ts_exec is not None) == kept

@@ -64,6 +64,11 @@ STATE_CHANGES: Final = Metric(
     "StateChanges", "counter", "Count",
     "Devices that went online or offline.", "traksense_state_changes", "status",
 )  # fmt: skip
+COMMANDS_SETTLED: Final = Metric(
+    "CommandsSettled", "counter", "Count",
+    "Commands by what became of them; late: an ack that changed no status.",
+    "traksense_commands_settled", "status",
+)  # fmt: skip
 REQUESTS: Final = Metric(
     "Requests", "counter", "Count", "HTTP requests.", "traksense_http_requests", "status"
 )
@@ -110,6 +115,6 @@ METRICS: Final = (
     BATCH_DURATION, INGEST_LAG, QUEUE_DEPTH, QUEUE_DEAD, STATE_CHANGES, REQUESTS,
     REQUEST_DURATION, REQUESTS_REFUSED, AUDIT_FAILURES,
     ROLLUP_LAG, ROLLUP_BUCKETS, ROLLUP_FAILURES, ROLLUP_DURATION,
-    JOB_FAILURES, DAYS_TO_CLOSE,
+    JOB_FAILURES, DAYS_TO_CLOSE, COMMANDS_SETTLED,
 )  # fmt: skip
 """Every metric of the platform."""

@@ -22,6 +22,12 @@ OFFLINE_SWEEP: Final = Schedule(
     rate_minutes=1,
     payload={"job": "offline_sweep"},
 )
+COMMAND_TIMEOUTS: Final = Schedule(
+    name="command-timeouts",
+    function="maintenance",
+    rate_minutes=1,
+    payload={"job": "command_timeouts"},
+)
 PARTITIONS_AHEAD: Final = Schedule(
     name="partitions-ahead",
     function="maintenance",
@@ -48,5 +54,12 @@ RETENTION: Final = Schedule(
     payload={"job": "retention"},
 )
 
-SCHEDULES: Final = (OFFLINE_SWEEP, PARTITIONS_AHEAD, REFRESH_ROLLUPS, CLOSE_DAYS, RETENTION)
+SCHEDULES: Final = (
+    OFFLINE_SWEEP,
+    COMMAND_TIMEOUTS,
+    PARTITIONS_AHEAD,
+    REFRESH_ROLLUPS,
+    CLOSE_DAYS,
+    RETENTION,
+)
 """Every schedule of the platform."""

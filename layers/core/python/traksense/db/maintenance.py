@@ -21,6 +21,12 @@ class SqlMaintenanceStore:
             cursor.execute(self._queries["offline_sweep"], {"now": now})
             return cursor.rowcount
 
+    def time_out_commands(self, now: datetime) -> int:
+        """Settle the commands that no ack came for in time; how many that were."""
+        with self._database.transaction("traksense_owner") as cursor:
+            cursor.execute(self._queries["time_out_commands"], {"now": now})
+            return cursor.rowcount
+
     def ensure_partitions(self, first: date, last: date) -> int:
         """Make the missing day partitions from one UTC day to another; how many that were."""
         with self._database.transaction("traksense_owner") as cursor:

@@ -55,6 +55,22 @@ class StoredAlarm(msgspec.Struct, frozen=True):
     received_at: datetime
 
 
+class StoredAck(msgspec.Struct, frozen=True):
+    """What a device says of a command of its own."""
+
+    device_id: UUID
+    cmd_id: str
+    ok: bool
+    received_at: datetime
+    ts_exec: datetime | None
+    """None also where the device's clock is too wrong to be believed."""
+    err: str | None
+
+
+AckKey = tuple[UUID, str]
+"""Device and ``cmd_id``."""
+
+
 class EventBatch(msgspec.Struct):
     """What one transaction writes."""
 
@@ -64,6 +80,10 @@ class EventBatch(msgspec.Struct):
     """Device to its newest arrival in microseconds, and whether that is recent."""
     events: list[StoredEvent] = []
     alarms: list[StoredAlarm] = []
+    acks: list[StoredAck] = []
+    """In the order of arrival."""
+    strangers: frozenset[AckKey] = frozenset()
+    """Acks that the store said are of no command of their device."""
     dead_letters: dict[bytes, DeadLetter] = {}
     reasons: Counter[str] = msgspec.field(default_factory=Counter)
 
@@ -75,14 +95,30 @@ class Flips(msgspec.Struct, frozen=True):
     offline: int = 0
 
 
+class EventsWritten(msgspec.Struct, frozen=True):
+    """What a transaction did."""
+
+    flips: Flips = Flips()
+    settled: Counter[str] = msgspec.field(default_factory=Counter)
+    """Commands whose first ack came, by what it made of them: acked, error or late."""
+
+
+class UnknownCommands(Exception):
+    """Acks of commands that their devices were never sent; nothing was written."""
+
+    def __init__(self, acks: frozenset[AckKey]) -> None:
+        super().__init__(f"{len(acks)} acks are of no command of their device")
+        self.acks = acks
+
+
 class EventStore(Protocol):
     """Where device events go."""
 
-    def write(self, batch: EventBatch) -> Flips:
+    def write(self, batch: EventBatch) -> EventsWritten:
         """Everything in one transaction.
 
-        Raises DatabaseAway when another try may succeed, RowsRefused when it never will, and
-        DirectoryOutdated, with nothing written, when a device is not there any more.
+        Raises DatabaseAway when another try may succeed, RowsRefused when it never will, and, with
+        nothing written, DirectoryOutdated when a device is not there any more, and UnknownCommands.
         """
 
 
@@ -91,6 +127,7 @@ class EventsResult(msgspec.Struct):
 
     failed: list[str] = []
     flips: Flips = Flips()
+    settled: Counter[str] = msgspec.field(default_factory=Counter)
     reasons: Counter[str] = msgspec.field(default_factory=Counter)
 
 
@@ -119,20 +156,27 @@ class DeviceEventsService:
         return result
 
     def _store_all(self, messages: Sequence[Message], result: EventsResult) -> None:
-        try:
-            self._write(self._gather(messages), result)
-        except DirectoryOutdated as error:
-            _log.info("%s: reading the directory anew", error)
-            self._directory.reread(message.topic for message in messages)
-        except RowsRefused as error:
-            self._isolate(messages, result, error)
-            return
-        else:
-            return
-        try:
-            self._write(self._gather(messages), result)
-        except RowsRefused as error:
-            self._isolate(messages, result, error)
+        strangers: frozenset[AckKey] = frozenset()
+        is_reread = False
+        while True:
+            try:
+                self._write(self._gather(messages, strangers), result)
+            except DirectoryOutdated as error:
+                if is_reread:
+                    raise
+                _log.info("%s: reading the directory anew", error)
+                self._directory.reread(message.topic for message in messages)
+                is_reread = True
+            except UnknownCommands as error:
+                if error.acks <= strangers:
+                    raise
+                # At least one more is refused each time: no more goes than messages.
+                strangers |= error.acks
+            except RowsRefused as error:
+                self._isolate(messages, result, error)
+                return
+            else:
+                return
 
     def _isolate(
         self, messages: Sequence[Message], result: EventsResult, error: RowsRefused
@@ -155,14 +199,18 @@ class DeviceEventsService:
             result.failed.append(message.id)
 
     def _write(self, batch: EventBatch, result: EventsResult) -> None:
-        flips = self._store.write(batch)
+        written = self._store.write(batch)
+        flips = written.flips
         result.flips = Flips(
             result.flips.online + flips.online, result.flips.offline + flips.offline
         )
+        result.settled.update(written.settled)
         result.reasons.update(batch.reasons)
 
-    def _gather(self, messages: Sequence[Message]) -> EventBatch:
-        batch = EventBatch()
+    def _gather(
+        self, messages: Sequence[Message], strangers: frozenset[AckKey] = frozenset()
+    ) -> EventBatch:
+        batch = EventBatch(strangers=strangers)
         # By arrival, whatever order the queue gave: state is ordered by it.
         for message in sorted(messages, key=lambda each: each.received_at_us):
             try:
@@ -294,14 +342,27 @@ class DeviceEventsService:
         )
         return None
 
-    def _ack(self, _batch: EventBatch, message: Message, device: Device) -> Rejection | None:
+    def _ack(self, batch: EventBatch, message: Message, device: Device) -> Rejection | None:
         ack = device_messages.decode(message.payload, device_messages.Ack)
         if isinstance(ack, Rejection):
             return ack
-        # The platform sends no commands yet, so no ack is of one of ours.
-        return Rejection(
-            Reason.UNKNOWN_COMMAND, f"{device.name} was sent no command {ack.cmd_id[:64]!r}"
+        if (device.device_id, ack.cmd_id) in batch.strangers:
+            return Rejection(
+                Reason.UNKNOWN_COMMAND, f"{device.name} was sent no command {ack.cmd_id[:64]!r}"
+            )
+        # That the command was done counts, whatever the device takes the time to be.
+        is_credible = ack.ts_exec is not None and self._wrong_time(ack.ts_exec, message) is None
+        batch.acks.append(
+            StoredAck(
+                device.device_id,
+                ack.cmd_id,
+                ack.ok,
+                self._arrival(message),
+                ack.ts_exec if is_credible else None,
+                ack.err,
+            )
         )
+        return None
 
     def _wrong_time(self, ts: datetime, message: Message) -> Rejection | None:
         ts_us = to_microseconds(ts)

@@ -27,6 +27,9 @@ class MaintenanceStore(Protocol):
     def sweep_offline(self, now: datetime) -> int:
         """Mark the devices silent for too long as offline; how many that were."""
 
+    def time_out_commands(self, now: datetime) -> int:
+        """Settle the commands that no ack came for in time; how many that were."""
+
     def ensure_partitions(self, first: date, last: date) -> int:
         """Make the missing day partitions from one UTC day to another; how many that were."""
 
@@ -62,6 +65,7 @@ class MaintenanceService:
         self._messages = messages
         self._jobs: dict[str, Callable[[], dict[str, Any]]] = {
             "offline_sweep": self._offline_sweep,
+            "command_timeouts": self._command_timeouts,
             "partitions_ahead": self._partitions_ahead,
             "refresh_rollups": self._refresh_rollups,
             "close_days": self._close_days,
@@ -84,6 +88,12 @@ class MaintenanceService:
         if swept:
             _log.info("%d devices went offline after their silence", swept)
         return {"offline": swept}
+
+    def _command_timeouts(self) -> dict[str, Any]:
+        timed_out = self._store.time_out_commands(self._now())
+        if timed_out:
+            _log.info("%d commands timed out", timed_out)
+        return {"timed_out": timed_out}
 
     def _partitions_ahead(self) -> dict[str, Any]:
         today = self._now().astimezone(UTC).date()

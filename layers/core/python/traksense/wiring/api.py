@@ -13,6 +13,7 @@ from traksense.aws.iot_data import IotDataPublisher
 from traksense.bootstrap import start
 from traksense.contracts.metrics import AUDIT_FAILURES
 from traksense.db.audit import SqlAuditStore
+from traksense.db.commands import SqlCommandStore
 from traksense.db.connection import Database
 from traksense.db.consumption import SqlConsumptionStore
 from traksense.db.dashboards import SqlDashboardStore
@@ -29,6 +30,7 @@ from traksense.db.tenant_registry import SqlTenantRegistryStore
 from traksense.db.tenants import SqlTenantStore
 from traksense.observability import metrics
 from traksense.services.audit import AuditLog
+from traksense.services.commands import Commands
 from traksense.services.consumption import ConsumptionQuery
 from traksense.services.dashboards import Dashboards
 from traksense.services.dead_letters import DeadLetters
@@ -91,6 +93,7 @@ class ApiServices:
     device_writes: DeviceWrites
     readings: ReadingsQuery
     consumption: ConsumptionQuery
+    commands: Commands
     dead_letters: DeadLetters
     health: Health
     login: Login
@@ -126,6 +129,7 @@ def api(
         device_writes=DeviceWrites(SqlDeviceWriteStore(database)),
         readings=ReadingsQuery(SqlReadingStore(database), devices.tenant_of, retention),
         consumption=ConsumptionQuery(SqlConsumptionStore(database), devices.tenant_of),
+        commands=Commands(SqlCommandStore(database), outside.publisher, devices.tenant_of),
         dead_letters=DeadLetters(SqlDeadLetterStore(database)),
         health=Health(SqlHealthProbes(database), queues),
         login=outside.login,
