@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from functions.api import errors
 from functions.api.auditing import Audited, Decision
+from functions.api.freshness import fresh
 from functions.api.representation import preferred, represent
 from functions.api.services import services
 from functions.api.trail import Trail, clean_agent, clean_request_id
@@ -307,8 +308,22 @@ def _respond(
     identity = None if spec.is_public else _identity(request, trail)
     if spec.is_limited:
         _spend(request, identity)
-    if identity is not None and identity.role not in spec.roles:
+    if identity is None:
+        return _attempt(spec, view, names, request, trail, None)
+    if identity.role not in spec.roles:
         raise Forbidden
+    return fresh(spec.method, lambda: _attempt(spec, view, names, request, trail, identity))
+
+
+def _attempt(
+    spec: Route,
+    view: View[Any, Any],
+    names: Mapping[str, str],
+    request: Request,
+    trail: Trail,
+    identity: Identity | None,
+) -> Response:
+    """One answer; another one follows where it rests on outdated copies. Raises EpochMoved."""
     given = dict(request.query_params._dict) if request.query_params is not None else {}
     scope = None if identity is None else _scope(identity, request, given)
     if scope is not None:

@@ -14,6 +14,7 @@ from functions import sqs
 from tests.sql.conftest import ingest_service
 from tests.support import fleet
 from tests.support.fleet import Seeded, event, normalised, record, telem
+from traksense import bootstrap
 from traksense.services.ingest import IngestService
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -114,6 +115,27 @@ def test_every_vendor_reaches_its_points(
         "sensor-1.A_celsius": "23.35",
         "sensor-1.A_percent_rh": "64",
     }
+
+
+def test_a_point_that_was_renamed_elsewhere_is_known_in_the_batch_after_the_next_transaction(
+    database_url: str, seeded: Seeded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("TRAKSENSE_METRICS", "none")
+    service = bootstrap.ingest()
+    topic = telem("acme", "chiller-1")
+    try:
+        take(service, record(topic, normalised(stamp(3), temp=1.0)))
+        with psycopg.connect(database_url) as connection:
+            connection.execute(
+                "UPDATE public.points SET name = 'water' WHERE name = 'temp' AND device_id = %s",
+                (seeded.devices["acme_chiller-1"],),
+            )
+        take(service, record(topic, normalised(stamp(2), pressure=1.0)))
+        result = take(service, record(topic, normalised(stamp(1), water=1.0)))
+    finally:
+        service.close()
+    assert (result.stored, result.reasons) == (1, {})
 
 
 def test_a_message_delivered_twice_is_stored_once(

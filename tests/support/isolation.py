@@ -65,12 +65,14 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
     "lock_messages": NOBODY,
     "merge_late": NOBODY,
     "message_id": NOBODY,
+    "note_config_change": NOBODY,
     "note_rollup_change": NOBODY,
     "pack_messages": NOBODY,
     "partition_bounds": NOBODY,
     "purge_audit_log": NOBODY,
     "purge_dead_letters": NOBODY,
     "purge_request_quotas": NOBODY,
+    "raise_config_epoch": frozenset({OPS}),
     "refuse_change": NOBODY,
     "refuse_closed_day": NOBODY,
     "refuse_published_change": NOBODY,
@@ -88,7 +90,9 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
 }
 """Who may execute each function of ours, on either engine. Whoever adds one says so here."""
 
-SHARED: Final = frozenset({"public.device_templates", "public.point_templates"})
+SHARED: Final = frozenset(
+    {"public.device_templates", "public.point_templates", "public.config_epochs"}
+)
 """Rows without a tenant in these are everybody's to read."""
 OPS_READS: Final = frozenset(
     f"public.{name}"
@@ -96,12 +100,18 @@ OPS_READS: Final = frozenset(
         "tenants", "sites", "device_templates", "point_templates", "devices", "points",
         "device_state", "device_events", "device_alarms", "ingest_errors", "rollup_state",
         "audit_log", "request_quotas",
+        "config_epochs",
         "users", "tenant_tombstones", "device_certificates",
     )
 )  # fmt: skip
 """What internal_ops read of all tenants. Readings are not among it."""
 INGEST_READS: Final = frozenset(
-    {"public.ingest_devices", "public.ingest_points", "public.device_state"}
+    {
+        "public.ingest_devices",
+        "public.ingest_points",
+        "public.device_state",
+        "public.config_epochs",
+    }
 )
 """Names, and its own bookkeeping."""
 WRITES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {

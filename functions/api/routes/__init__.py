@@ -14,6 +14,7 @@ from functions.api.routes import (
     device_writes,
     devices,
     health,
+    ops,
     schema,
     sites,
     templates,
@@ -34,4 +35,5 @@ ALL: Final = (
     commands.blueprint,
     dead_letters.blueprint,
     audit.blueprint,
+    ops.blueprint,
 )

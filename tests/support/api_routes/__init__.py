@@ -34,6 +34,7 @@ from tests.support.api_routes import (
     dead_letters,
     devices,
     health,
+    ops,
     templates,
     tenants,
 )
@@ -49,6 +50,7 @@ SUBJECTS: Final = (
     commands,
     dead_letters,
     audit,
+    ops,
 )
 
 _all: Final = [entry for subject in SUBJECTS for entry in subject.ENTRIES]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -10,7 +12,7 @@ from tests.support.fakes import InMemoryPlatform
 from tests.support.fleet import GATEWAY_MAC, telem
 from traksense.domain.directory import Point
 from traksense.domain.errors import DatabaseAway
-from traksense.services.directory import TTL_S, Directory
+from traksense.services.directory import MAX_REREAD_PAUSE_S, TTL_S, Directory
 
 TOPIC, OTHER = telem("acme", "chiller-1"), telem("acme", "chiller-2")
 
@@ -134,3 +136,80 @@ def test_a_database_that_is_away_leaves_what_is_known(
     with pytest.raises(DatabaseAway):
         directory.reread([TOPIC])
     assert directory.find(TOPIC) is not None
+
+
+class Epoch:
+    """A database's epoch as the newest transaction saw it; each load takes some time."""
+
+    def __init__(self, platform: InMemoryPlatform, clock: list[float], load_s: float = 0.0) -> None:
+        self.now, self.seen = 1, 1
+        self._platform, self._clock, self._load_s = platform, clock, load_s
+
+    def load(self, *wanted: Any) -> Any:
+        self.seen = self.now
+        self._clock[0] += self._load_s
+        return self._platform.load(*wanted)
+
+    def directory(self) -> Directory:
+        return Directory(self, lambda: self._clock[0], epoch=lambda: self.seen)
+
+
+def test_a_change_of_the_configuration_is_known_in_the_next_batch(
+    platform: InMemoryPlatform, clock: list[float]
+) -> None:
+    epoch = Epoch(platform, clock)
+    directory = epoch.directory()
+    directory.refresh([TOPIC, OTHER])
+    give_point(platform, "acme_chiller-1")
+    epoch.now = epoch.seen = 2  # as a slice's transaction saw it
+    directory.refresh([TOPIC])
+    device = directory.find(TOPIC)
+    assert device is not None
+    assert ("novel" in device.points, platform.loads) == (True, 2)
+    directory.refresh([TOPIC])
+    assert platform.loads == 2
+    directory.refresh([TOPIC, OTHER])
+    assert platform.loads == 3
+
+
+def test_an_import_that_changes_things_all_the_time_costs_a_twentieth_of_the_time(
+    platform: InMemoryPlatform, clock: list[float]
+) -> None:
+    epoch = Epoch(platform, clock, load_s=0.5)
+    directory = epoch.directory()
+    directory.refresh([TOPIC])
+    started, before = clock[0], platform.loads
+    while clock[0] < started + 100:
+        epoch.now += 1
+        epoch.seen = epoch.now
+        directory.refresh([TOPIC])
+        clock[0] += 1
+    assert 9 <= platform.loads - before <= 11
+
+
+def test_a_change_never_waits_longer_than_a_minute_however_slow_the_database_is(
+    platform: InMemoryPlatform, clock: list[float]
+) -> None:
+    epoch = Epoch(platform, clock, load_s=20.0)
+    directory = epoch.directory()
+    directory.refresh([TOPIC])
+    for now in (2, 3):
+        epoch.now = epoch.seen = now
+        directory.refresh([TOPIC])
+    assert platform.loads == 2
+    clock[0] += MAX_REREAD_PAUSE_S
+    directory.refresh([TOPIC])
+    assert platform.loads == 3
+
+
+def test_what_is_missing_is_read_at_once_while_a_change_waits(
+    platform: InMemoryPlatform, clock: list[float]
+) -> None:
+    epoch = Epoch(platform, clock, load_s=1.0)
+    directory = epoch.directory()
+    directory.refresh([TOPIC])
+    for now in (2, 3):
+        epoch.now = epoch.seen = now
+        directory.refresh([TOPIC])
+    directory.refresh([TOPIC, OTHER])
+    assert directory.find(OTHER) is not None

@@ -11,6 +11,7 @@ from traksense.settings import FunctionSettings, MessageSettings
 
 if TYPE_CHECKING:
     from traksense.services.device_events import DeviceEventsService
+    from traksense.services.directory import Directory
     from traksense.services.ingest import IngestService
     from traksense.services.maintenance import MaintenanceService
     from traksense.services.user_messages import UserMessages
@@ -33,15 +34,13 @@ def start(function: str) -> tuple[FunctionSettings, Database]:
 def ingest() -> IngestService:
     """The service behind the ingest function. Raises ConfigurationError."""
     from traksense import vendors
-    from traksense.db.directory import SqlDirectoryLoader
     from traksense.db.ingest_store import SqlReadingStore
     from traksense.services.acceptance import Acceptance
-    from traksense.services.directory import Directory
     from traksense.services.ingest import IngestService
 
     settings, database = start("ingest")
     return IngestService(
-        Directory(SqlDirectoryLoader(database)),
+        _directory(settings, database),
         Acceptance(vendors.decode, timedelta(days=settings.raw_retention_days), vendors.snapshot),
         SqlReadingStore(database),
         release=database.close,
@@ -50,13 +49,23 @@ def ingest() -> IngestService:
 
 def device_events() -> DeviceEventsService:
     """The service behind the device events function. Raises ConfigurationError."""
-    from traksense.db.directory import SqlDirectoryLoader
     from traksense.db.event_store import SqlEventStore
     from traksense.services.device_events import DeviceEventsService
+
+    settings, database = start("device_events")
+    return DeviceEventsService(_directory(settings, database), SqlEventStore(database))
+
+
+def _directory(settings: FunctionSettings, database: Database) -> Directory:
+    """The directory of a container that does one batch at a time."""
+    from traksense.db.directory import SqlDirectoryLoader
+    from traksense.services.cache import LastEpoch
     from traksense.services.directory import Directory
 
-    _, database = start("device_events")
-    return DeviceEventsService(Directory(SqlDirectoryLoader(database)), SqlEventStore(database))
+    last = LastEpoch()
+    if settings.cache_ttl_s:
+        database.watch_epoch(last.saw)
+    return Directory(SqlDirectoryLoader(database), epoch=lambda: last.value)
 
 
 def maintenance() -> MaintenanceService:

@@ -78,6 +78,8 @@ class FunctionSettings:
     metrics: Metrics
     raw_retention_days: int
     log_level: LogLevel = "INFO"
+    cache_ttl_s: int = 300
+    """How long a copy of the configuration serves in memory at most; 0: none is kept."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> FunctionSettings:
@@ -90,6 +92,7 @@ class FunctionSettings:
             prepare_statements=_choice(environ, "TRAKSENSE_PREPARE", ("on", "off"), "off") == "on",
             metrics=cast(Metrics, _choice(environ, "TRAKSENSE_METRICS", get_args(Metrics), "emf")),
             raw_retention_days=_raw_days(environ),
+            cache_ttl_s=_whole_number(environ, "TRAKSENSE_CACHE_SECONDS", 300, 0, 3600),
         )
 
 

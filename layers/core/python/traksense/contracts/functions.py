@@ -9,6 +9,7 @@ Trigger = Literal["queue", "http", "schedule", "user_pool"]
 
 COMMON_ENVIRONMENT: Final = (
     "DATABASE_URL",
+    "TRAKSENSE_CACHE_SECONDS",
     "TRAKSENSE_LOG_LEVEL",
     "TRAKSENSE_METRICS",
     "TRAKSENSE_PREPARE",

@@ -110,11 +110,20 @@ DAYS_TO_CLOSE: Final = Metric(
     "Days whose readings should be segments and are not.", "traksense_days_to_close",
 )  # fmt: skip
 
+CACHE_HITS: Final = Metric(
+    "CacheHits", "counter", "Count",
+    "Lookups that a copy in memory answered.", "traksense_cache_hits", "kind",
+)  # fmt: skip
+CACHE_MISSES: Final = Metric(
+    "CacheMisses", "counter", "Count",
+    "Lookups that the database answered.", "traksense_cache_misses", "kind",
+)  # fmt: skip
+
 METRICS: Final = (
     READINGS_STORED, READINGS_DUPLICATE, MESSAGES_RECEIVED, MESSAGES_RETURNED, DEAD_LETTERS,
     BATCH_DURATION, INGEST_LAG, QUEUE_DEPTH, QUEUE_DEAD, STATE_CHANGES, REQUESTS,
     REQUEST_DURATION, REQUESTS_REFUSED, AUDIT_FAILURES,
     ROLLUP_LAG, ROLLUP_BUCKETS, ROLLUP_FAILURES, ROLLUP_DURATION,
-    JOB_FAILURES, DAYS_TO_CLOSE, COMMANDS_SETTLED,
+    JOB_FAILURES, DAYS_TO_CLOSE, COMMANDS_SETTLED, CACHE_HITS, CACHE_MISSES,
 )  # fmt: skip
 """Every metric of the platform."""

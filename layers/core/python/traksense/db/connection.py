@@ -7,8 +7,9 @@ without it the login may do nothing at all.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from types import MappingProxyType
 from typing import Any, Final, Literal, LiteralString
@@ -32,12 +33,15 @@ Role = Literal[
 # Timeouts are set per transaction like the role, because a pooler may hand the next transaction
 # another session. lock before statement before idle: the innermost limit speaks first.
 _BEGIN: Final = (
-    "SELECT pg_catalog.set_config('role', %s, true),"
-    " pg_catalog.set_config('app.tenant_id', %s, true),"
-    " pg_catalog.set_config('statement_timeout', %s, true),"
-    " pg_catalog.set_config('lock_timeout', %s, true),"
-    " pg_catalog.set_config('idle_in_transaction_session_timeout', %s, true)"
+    "BEGIN; SELECT pg_catalog.set_config('role', {}, true),"
+    " pg_catalog.set_config('app.tenant_id', {}, true),"
+    " pg_catalog.set_config('statement_timeout', {}, true),"
+    " pg_catalog.set_config('lock_timeout', {}, true),"
+    " pg_catalog.set_config('idle_in_transaction_session_timeout', {}, true)"
 )
+_EPOCH: Final = "SELECT sum(e.changes)::bigint FROM public.config_epochs e"
+
+_log = logging.getLogger(__name__)
 
 # One message of two statements without a BEGIN is a transaction of its own (PostgreSQL, "Message
 # Flow", simple query), and one round trip.
@@ -104,6 +108,15 @@ class Database:
         self._connect_timeout_s = connect_timeout_s
         self._prepare_threshold = 5 if prepare else None
         self._local = threading.local()
+        self._epoch_seen: Callable[[int], None] | None = None
+
+    def watch_epoch(self, seen: Callable[[int], None] | None) -> None:
+        """Tell ``seen`` the epoch of the configuration as each transaction begins.
+
+        Every statement of the transaction sees at least all changes of that epoch. What ``seen``
+        raises ends the transaction before anything was asked in it. None: no longer.
+        """
+        self._epoch_seen = seen
 
     def _live_connection(self) -> psycopg.Connection[tuple[Any, ...]] | None:
         connection: psycopg.Connection[tuple[Any, ...]] | None = getattr(
@@ -196,15 +209,24 @@ class Database:
         self, settings: tuple[str, ...], opening: LiteralString | None
     ) -> tuple[ExitStack, psycopg.Cursor[tuple[Any, ...]]]:
         connection = self._connection()
+        seen = self._epoch_seen
+        # In one string, because the simple protocol sends it at once: one wait for all of it.
+        statements = [_BEGIN.format(*map(_quoted, settings))]
+        if seen is not None:
+            statements.append(_EPOCH)
+        if opening is not None:
+            statements.append(opening.rstrip().rstrip(";"))
         with ExitStack() as stack:
-            stack.enter_context(connection.transaction())
             cursor = stack.enter_context(connection.cursor())
-            if opening is None:
-                cursor.execute(_BEGIN, settings)
-            else:
-                with connection.pipeline():
-                    cursor.execute(_BEGIN, settings)
-                    cursor.execute(opening)
+            stack.enter_context(_committed(connection))
+            cursor.execute("\n;".join(statements).encode(), prepare=False)
+            cursor.nextset()
+            if seen is not None:
+                cursor.nextset()
+                row = cursor.fetchone()
+                assert row is not None  # an aggregate
+                seen(row[0] or 0)
+            if opening is not None:
                 cursor.nextset()
             return stack.pop_all(), cursor
 
@@ -296,3 +318,22 @@ class Database:
         if connection is not None:
             connection.close()
             self._local.connection = None
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+@contextmanager
+def _committed(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Commit what the block did, or undo it where the block failed."""
+    try:
+        yield
+    except BaseException:
+        try:
+            connection.rollback()
+        except psycopg.Error as error:
+            # What went wrong in the block is what has to be told; the server undoes by itself.
+            _log.warning("a transaction could not be undone: %s", error)
+        raise
+    connection.commit()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
+from traksense.services.cache import Cache
 from traksense.services.readings_query import (
     FindPoints,
     check_points,
@@ -69,6 +70,7 @@ class ConsumptionQuery:
 
     store: ConsumptionStore
     tenant_of: Callable[[UUID], UUID | None]
+    cache: Cache = field(default_factory=Cache)
 
     def months(
         self,
@@ -85,8 +87,9 @@ class ConsumptionQuery:
         check_points(wanted)
         if start >= end:
             raise invalid("query.from", "points.range")
-        with self.store.reading(sight(scope, device, self.tenant_of)) as reads:
-            found, points = find_points(reads, device, wanted)
+        within = sight(scope, device, self.tenant_of)
+        with self.store.reading(within) as reads:
+            found, points = find_points(reads, device, wanted, within, self.cache)
             refuse_other_than_numbers(points, "query.point")
             months = reads.months([point.point_id for point in points], start, end)
             return Consumption(

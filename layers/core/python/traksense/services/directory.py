@@ -1,9 +1,12 @@
 """The directory in memory: what topics mean, filled with one query per batch for what it lacks.
 
-An entry serves for ``TTL_S``. A device that is moved to another site, renamed or given other
-points is therefore known by its old topic and points for up to that long; one that is removed is
-noticed at the next write. Readings under a topic that nobody has are asked for with every batch,
-because the device may be new, in one query whatever their number, and nothing is kept of them.
+An entry serves for ``TTL_S``, and no longer than the epoch of the configuration stays the same: a
+device that is moved to another site, renamed or given other points is known as that from the
+batch on that follows the first transaction after the change. Where the configuration changes all
+the time, as in an import, entries are read again now and then, so that it takes a twentieth of the
+time at most. A device that is removed is noticed at the next write. Readings under a topic that
+nobody has are asked for with every batch, because the device may be new, in one query whatever
+their number, and nothing is kept of them.
 """
 
 from __future__ import annotations
@@ -22,6 +25,10 @@ DOUBT_AFTER_S: Final = 5.0
 """Age from which an entry that lacks a name is read again, since the point may be new."""
 MAX_DOUBT_AFTER_S: Final = 60.0
 """The same for a device that goes on using a name it has not: each time in vain doubles it."""
+REREAD_SHARE: Final = 0.05
+"""Most of its time that goes into reading entries again because the configuration changed."""
+MAX_REREAD_PAUSE_S: Final = 60.0
+"""How long a change may wait at most for that."""
 MAX_ENTRIES: Final = 50_000
 """Topics kept in memory; past that, only those of the batch in hand are."""
 
@@ -45,6 +52,7 @@ class _Entry(NamedTuple):
     device: Device
     read_at: float
     doubt_after: float
+    epoch: int | None
 
 
 class Directory:
@@ -59,10 +67,14 @@ class Directory:
         loader: DirectoryLoader,
         clock: Callable[[], float] = time.monotonic,
         max_entries: int = MAX_ENTRIES,
+        epoch: Callable[[], int | None] = lambda: None,
     ) -> None:
+        """``epoch``: that of the configuration, as the newest transaction saw it."""
         self._loader = loader
         self._clock = clock
         self._max_entries = max_entries
+        self._epoch = epoch
+        self._reread_after = 0.0
         self._entries: dict[str, _Entry] = {}
 
     def find(self, topic: str) -> Device | None:
@@ -75,12 +87,21 @@ class Directory:
         now = self._clock()
         entries = self._entries
         wanted = set(wanted)
-        lacking = []
+        epoch = self._epoch()
+        lacking, outdated = [], []
         for topic in wanted:
             entry = entries.get(topic)
             if entry is None or now - entry.read_at > TTL_S:
                 lacking.append(topic)
-        self._load(lacking, now)
+            elif entry.epoch != epoch:
+                outdated.append(topic)
+        if outdated and now >= self._reread_after:
+            self._load(lacking + outdated, now)
+            ended = self._clock()
+            pause = min((ended - now) * (1 / REREAD_SHARE - 1), MAX_REREAD_PAUSE_S)
+            self._reread_after = ended + pause
+        else:
+            self._load(lacking, now)
         if len(self._entries) > self._max_entries:
             # What this batch needs stays, however much that is.
             self._entries = {
@@ -125,6 +146,7 @@ class Directory:
         if not keys and not macs:
             return False
         by_key, by_mac = self._loader.load(set(keys.values()), set(macs.values()))
+        epoch = self._epoch()  # as the transaction saw it that has just read them
         changed = False
         for topic in lacking:
             device = by_key.get(keys[topic]) if topic in keys else by_mac.get(macs.get(topic, ""))
@@ -133,11 +155,11 @@ class Directory:
                 self._entries.pop(topic, None)
                 changed = changed or known is not None
             elif known is None or known.device != device:
-                self._entries[topic] = _Entry(device, now, DOUBT_AFTER_S)
+                self._entries[topic] = _Entry(device, now, DOUBT_AFTER_S, epoch)
                 changed = True
             else:
                 patience = min(2 * known.doubt_after, MAX_DOUBT_AFTER_S)
-                self._entries[topic] = _Entry(device, now, patience)
+                self._entries[topic] = _Entry(device, now, patience, epoch)
         return changed
 
     @staticmethod

@@ -12,6 +12,7 @@ from uuid import UUID
 from traksense.domain.errors import Invalid, NotFound
 from traksense.domain.readings import PointType, Value
 from traksense.i18n.catalogue import text
+from traksense.services.cache import Cache
 from traksense.services.paging import Malformed
 from traksense.services.scope import Scope
 from traksense.services.series import (
@@ -128,13 +129,15 @@ class ReadingsQuery:
     tenant_of: Callable[[UUID], UUID | None]
     retention: Mapping[Level, timedelta] = field(default_factory=lambda: DEFAULT_RETENTION)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    cache: Cache = field(default_factory=Cache)
 
     def series(self, scope: Scope, question: PointsQuestion) -> list[Series]:
         """Readings of up to MAX_POINTS points. Raises Invalid, NotFound, DatabaseAway."""
         _check(question)
         window = Window(microseconds(question.start), microseconds(question.end))
-        with self.store.reading(sight(scope, question.device, self.tenant_of)) as reads:
-            found, points = find_points(reads, question.device, question.points)
+        within = sight(scope, question.device, self.tenant_of)
+        with self.store.reading(within) as reads:
+            found, points = find_points(reads, question.device, question.points, within, self.cache)
             levels = Levels(self.retention, self.clock(), found.kept)
             if question.agg not in ("auto", "raw"):
                 refuse_other_than_numbers(points, "query.agg")
@@ -266,18 +269,30 @@ def sight(scope: Scope, device: UUID | str, tenant_of: Callable[[UUID], UUID | N
 
 
 def find_points(
-    reads: FindPoints, device: UUID | str, wanted: Sequence[UUID | str]
+    reads: FindPoints,
+    device: UUID | str,
+    wanted: Sequence[UUID | str],
+    within: Scope,
+    cache: Cache,
 ) -> tuple[PointsOfDevice, list[PointOfDevice]]:
-    """What was found, and its points in the order asked, each once. Raises NotFound."""
-    found = reads.points(device, wanted)
-    if found is None:
-        raise NotFound(text("device.not_found"))
-    once: dict[UUID, PointOfDevice] = {}
-    for name, point in zip(wanted, found.points, strict=True):
-        if point is None:
-            raise NotFound(text("point.not_found", point=name))
-        once[point.point_id] = point
-    return found, list(once.values())
+    """What was found, and its points in the order asked, each once. Raises NotFound.
+
+    ``within`` is the scope that ``reads`` sees.
+    """
+
+    def load() -> tuple[PointsOfDevice, list[PointOfDevice]]:
+        found = reads.points(device, wanted)
+        if found is None:
+            raise NotFound(text("device.not_found"))
+        once: dict[UUID, PointOfDevice] = {}
+        for name, point in zip(wanted, found.points, strict=True):
+            if point is None:
+                raise NotFound(text("point.not_found", point=name))
+            once[point.point_id] = point
+        return found, list(once.values())
+
+    key = (within.tenant_id, device, tuple(wanted))
+    return cache.get("points", key, load) or load()
 
 
 def check_points(points: Sequence[UUID | str]) -> None:

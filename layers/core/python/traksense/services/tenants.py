@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
@@ -13,11 +10,10 @@ from uuid import UUID
 from traksense.contracts.topics import SLUG_PATTERN
 from traksense.domain.errors import Forbidden, NotFound
 from traksense.i18n.catalogue import DEFAULT_LOCALE, text
+from traksense.services.cache import Cache
 from traksense.services.scope import Scope
 
 _SLUG: Final = re.compile(SLUG_PATTERN)
-_KEEP_S: Final = 60.0
-_MOST_KEPT: Final = 10_000
 DEFAULT_TIME_ZONE: Final = "America/Sao_Paulo"
 
 
@@ -42,30 +38,19 @@ class TenantStore(Protocol):
 
 
 class Tenants:
-    """Tenants by slug and by id.
+    """Tenants by slug and by id."""
 
-    A slug is never changed nor given to another tenant, so the map from slug to id is kept for a
-    minute; only that long can an erased tenant still be chosen, and it shows nothing.
-    """
-
-    def __init__(self, store: TenantStore, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, store: TenantStore, cache: Cache | None = None) -> None:
         self._store = store
-        self._clock = clock
-        self._kept: dict[str, tuple[UUID, float]] = {}
-        self._lock = threading.Lock()
+        self._cache = cache or Cache()
 
     def id_of(self, slug: str) -> UUID:
         """The id of the tenant with this slug. Raises NotFound."""
-        kept = self._kept.get(slug)
-        if kept is not None and self._clock() - kept[1] < _KEEP_S:
-            return kept[0]
-        found = self._store.id_of(slug) if _SLUG.fullmatch(slug) else None
+        found = None
+        if _SLUG.fullmatch(slug):
+            found = self._cache.get("tenant", slug, lambda: self._store.id_of(slug))
         if found is None:
             raise NotFound(text("tenant.not_found", slug=slug[:31]))
-        with self._lock:
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept.clear()
-            self._kept[slug] = (found, self._clock())
         return found
 
     def profile(self, scope: Scope) -> TenantProfile:
@@ -75,7 +60,8 @@ class Tenants:
         """
         if scope.tenant_id is None:
             return TenantProfile(None, DEFAULT_TIME_ZONE, DEFAULT_LOCALE)
-        found = self._store.profile(scope.tenant_id)
+        tenant_id = scope.tenant_id
+        found = self._cache.get("profile", tenant_id, lambda: self._store.profile(tenant_id))
         if found is None:
             raise Forbidden(text("tenant.gone"))
         return found

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
+from uuid import UUID
 
 from traksense.auth.origin import DIRECT, Origin
 from traksense.aws.cognito import Challenge, Cognito, Tokens
@@ -20,6 +21,7 @@ from traksense.db.dashboards import SqlDashboardStore
 from traksense.db.dead_letters import SqlDeadLetterStore
 from traksense.db.device_writes import SqlDeviceWriteStore
 from traksense.db.devices import SqlDeviceStore
+from traksense.db.epoch import SqlEpochs
 from traksense.db.health import SqlHealthProbes
 from traksense.db.quotas import SqlQuotaStore
 from traksense.db.readings_query import SqlReadingStore
@@ -30,6 +32,7 @@ from traksense.db.tenant_registry import SqlTenantRegistryStore
 from traksense.db.tenants import SqlTenantStore
 from traksense.observability import metrics
 from traksense.services.audit import AuditLog
+from traksense.services.cache import TTL_S, Cache
 from traksense.services.commands import Commands
 from traksense.services.consumption import ConsumptionQuery
 from traksense.services.dashboards import Dashboards
@@ -97,6 +100,7 @@ class ApiServices:
     dead_letters: DeadLetters
     health: Health
     login: Login
+    cache: Cache
     audit: AuditLog
     quotas: Quotas | None = None
     """None: nobody's requests are counted."""
@@ -114,12 +118,19 @@ def api(
     retention: Mapping[Level, timedelta] = DEFAULT_RETENTION,
     limits: Limits | None = None,
     origin: Origin = DIRECT,
+    cache_ttl_s: float = TTL_S,
 ) -> ApiServices:
     """The services over a database and what is around it. Connects to none of it."""
+    cache = Cache(SqlEpochs(database), ttl_s=cache_ttl_s)
+    database.watch_epoch(cache.saw if cache.is_on else None)
     devices = SqlDeviceStore(database)
     templates = Templates(SqlTemplateStore(database), ADAPTERS.keys())
+
+    def tenant_of(device: UUID) -> UUID | None:
+        return cache.get("device_tenant", device, lambda: devices.tenant_of(device))
+
     return ApiServices(
-        tenants=Tenants(SqlTenantStore(database)),
+        tenants=Tenants(SqlTenantStore(database), cache),
         registry=TenantRegistry(SqlTenantRegistryStore(database), retention),
         sites=Sites(SqlSiteStore(database)),
         templates=templates,
@@ -127,15 +138,16 @@ def api(
         dashboards=Dashboards(SqlDashboardStore(database)),
         devices=Devices(devices),
         device_writes=DeviceWrites(SqlDeviceWriteStore(database)),
-        readings=ReadingsQuery(SqlReadingStore(database), devices.tenant_of, retention),
-        consumption=ConsumptionQuery(SqlConsumptionStore(database), devices.tenant_of),
-        commands=Commands(SqlCommandStore(database), outside.publisher, devices.tenant_of),
+        readings=ReadingsQuery(SqlReadingStore(database), tenant_of, retention, cache=cache),
+        consumption=ConsumptionQuery(SqlConsumptionStore(database), tenant_of, cache),
+        commands=Commands(SqlCommandStore(database), outside.publisher, tenant_of),
         dead_letters=DeadLetters(SqlDeadLetterStore(database)),
         health=Health(SqlHealthProbes(database), queues),
         login=outside.login,
         audit=AuditLog(SqlAuditStore(database), lambda: metrics.count(AUDIT_FAILURES)),
         quotas=None if limits is None else Quotas(SqlQuotaStore(database), limits),
         origin=origin,
+        cache=cache,
         counts_requests=counts_requests,
     )
 
@@ -162,4 +174,5 @@ def api_from_environment(queues: QueueDepths | None = None) -> ApiServices:
         },
         limits=Limits(quotas.tenant, quotas.user, quotas.address),
         origin=Origin(OriginSettings.from_environment().secrets),
+        cache_ttl_s=settings.cache_ttl_s,
     )
