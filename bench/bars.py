@@ -35,6 +35,7 @@ BARS: Final = (
     Bar("query_10x24h_1m_p95_ms", 80, "ms"),
     Bar("rollup_cpu_s_per_million", 1.5, "s"),
     Bar("late_backlog_s", 90, "s"),
+    Bar("audit_added_ms", 1, "ms"),
 )
 
 

@@ -13,7 +13,7 @@ from functions.api import audit_csv
 from functions.api.auditing import ACTION_PATTERN, Audited
 from functions.api.models.audit import AuditEntryAnswer
 from functions.api.models.base import ListAnswer
-from functions.api.routing import JSON, OPS, Call, Encoded, route
+from functions.api.routing import JSON, OPS, Call, Encoded, Header, route
 from functions.api.validation import Cursor, Instant, Limit, Params, PlainText
 from traksense.services.audit import AuditFilter
 
@@ -56,7 +56,9 @@ class ListEntries(Params):
     audit=Audited("audit.list"),
     params=ListEntries,
     response=ListAnswer[AuditEntryAnswer],
+    conditional=True,
     media_types=(JSON, audit_csv.CSV),
+    answer_headers=(Header(audit_csv.CURSOR_HEADER, "Of CSV: next_cursor, where there is one."),),
 )
 def list_entries(call: Call[ListEntries, None]) -> ListAnswer[AuditEntryAnswer] | Encoded:
     """Lists who did what, newest first; ``tenant`` chooses in whose sight."""

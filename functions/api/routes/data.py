@@ -18,7 +18,7 @@ from functions.api.models.data import (
     PointMonthsAnswer,
     SeriesListAnswer,
 )
-from functions.api.routing import EVERYONE, JSON, Call, Encoded, route
+from functions.api.routing import EVERYONE, JSON, Call, Encoded, Header, route
 from functions.api.validation import Instant, Params, PlainText, WholeNumber, read_uuid
 from traksense.contracts.topics import DEVICE_NAME_PATTERN
 from traksense.services.readings_query import (
@@ -104,6 +104,12 @@ class ListMonths(Params):
     response=SeriesListAnswer,
     conditional=True,
     media_types=(JSON, series_csv.CSV),
+    answer_headers=(
+        Header("X-Truncated", "Of CSV: ids of the points whose series were cut."),
+        Header("X-Reduced", "Of CSV: ids of the points whose series were thinned."),
+        Header("X-Degraded", "Of CSV: ids of the points that have a coarser level."),
+        Header("X-Available-From", "Of CSV: ids of the points that begin later."),
+    ),
 )
 def list_readings(call: Call[ListReadings, None]) -> Encoded:
     """Gives the readings of up to ten points of a device between two instants."""

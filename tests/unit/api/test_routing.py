@@ -61,6 +61,23 @@ def test_a_careless_route_cannot_be_registered(
     assert before == REGISTRY
 
 
+def test_a_route_that_writes_cannot_be_registered_without_being_audited() -> None:
+    before = dict(REGISTRY)
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        with pytest.raises(ValueError, match="may change something and is not audited"):
+            route(
+                Blueprint(__name__),
+                method,  # type: ignore[arg-type]
+                "/api/new",
+                roles=EVERYONE,
+                audit=NotAudited("nobody would want to know"),
+                response=HealthAnswer,
+            )(view)
+    with pytest.raises(TypeError, match="audit"):
+        route(Blueprint(__name__), "GET", "/api/new", roles=EVERYONE, response=HealthAnswer)  # type: ignore[call-arg]
+    assert before == REGISTRY
+
+
 @pytest.mark.parametrize("action", ["", "devices", "Devices.list", "devices.list.all"])
 def test_an_action_has_the_form_of_one(action: str) -> None:
     with pytest.raises(ValueError, match="is no action"):
