@@ -24,15 +24,13 @@ from traksense.contracts import topics
 
 from .errors import StartupError
 from .home import folder_lock, write_atomically
+from .platform_name import PLATFORM_NAME
 
 AUTHORITY_LIFE: Final = timedelta(days=20 * 365)
 DEVICE_LIFE: Final = timedelta(days=10 * 365)
 SERVICE_LIFE: Final = timedelta(days=397)
 RENEW_BEFORE: Final = timedelta(days=30)
 CLOCK_SKEW: Final = timedelta(minutes=5)
-
-PLATFORM_NAME: Final = "traksense-platform"
-"""CN of the platform's own certificate. No thing name: those hold an underscore."""
 
 
 class KeyPair(NamedTuple):
@@ -107,8 +105,11 @@ class CertificateAuthority:
     def sign_device(self, request: x509.CertificateSigningRequest) -> x509.Certificate:
         """A device's certificate for a request whose CN is its thing name.
 
-        Raises TopicError for what is no thing name, ValueError for another kind of key.
+        Raises TopicError for what is no thing name, ValueError for a request that its own key has
+        not signed, one of many names or none, or another kind of key.
         """
+        if not request.is_signature_valid:
+            raise ValueError("the request is not signed by its key")
         (name,) = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         topics.split_thing_name(str(name.value))
         key = request.public_key()

@@ -150,6 +150,7 @@ def environment(plan: ChildPlan, facts: RunFacts, inherited: Mapping[str, str]) 
         "COGNITO_USER_POOL_ID": facts.pool.user_pool_id,
         "COGNITO_CLIENT_ID": facts.pool.client_id,
         "TRAKSENSE_WEB_URL": facts.web_url,
+        "TRAKSENSE_DEVICE_CA": str(facts.home / "certificates" / "ca.crt"),
     }
     if plan.login is not None:
         told["DATABASE_URL"] = facts.logins[plan.login]

@@ -35,10 +35,10 @@ from .signals import StopRequestedError, StopSignals
 if TYPE_CHECKING:
     from .certificates import CertificateAuthority
     from .demo.seed import DemoFleet
-    from .mosquitto import Broker, BrokerDevice
+    from .mosquitto import Broker
     from .mosquitto.find_or_install import MosquittoProgram
     from .postgres import EmbeddedPostgres
-    from .things import ThingsWatch
+    from .things import Things, ThingsWatch
 
 Result = TypeVar("Result")
 
@@ -55,7 +55,6 @@ class _Prepared:
     admin_url: str
     logins: Mapping[str, str]
     fleet: DemoFleet | None
-    things: tuple[BrokerDevice, ...]
 
 
 class Platform:
@@ -124,13 +123,14 @@ class Platform:
         program_found = Background("mosquitto", self._find_broker)
         prepared = self._result(self._database)
         authority = self._result(authority_made)
-        broker = self._start_broker(authority, self._result(program_found), prepared.things)
+        things = self._admit(prepared, authority)
+        broker = self._start_broker(authority, self._result(program_found), things)
 
         facts = replace(facts, broker_port=broker.platform_port, logins=prepared.logins)
         others = tuple(plan for plan in CHILDREN if plan is not AWS and not plan.demo)
         for spec in specs(others, facts, os.environ):
             self._tree.start(spec)
-        self._watch_things(prepared, broker)
+        self._watch_things(prepared, things, broker)
         self._wait_until_ready([AWS.name])
         people = Background("users", lambda: ensure_people(facts, home, prepared.fleet))
         self._wait_until_ready()
@@ -150,11 +150,9 @@ class Platform:
 
     def _prepare_database(self) -> _Prepared:
         from traksense.contracts.functions import FUNCTIONS
-        from traksense.db.connection import Database
         from traksense.db.migrate import migrate
 
         from .logins import ensure
-        from .things import list_things
 
         admin_url = self._settings.database_url or self._start_postgres()
         for migration in migrate(admin_url):
@@ -170,9 +168,19 @@ class Platform:
             from .demo.seed import seed
 
             fleet = seed(admin_url)
-        database = Database(admin_url, application_name="traksense-start")
+        return _Prepared(admin_url, logins, fleet)
+
+    def _admit(self, prepared: _Prepared, authority: CertificateAuthority) -> Things:
+        """Whom the broker lets in, the demo's devices among them."""
+        from traksense.db.connection import Database
+
+        from .things import list_things, note_demo
+
+        database = Database(prepared.admin_url, application_name="traksense-start")
         try:
-            return _Prepared(admin_url, logins, fleet, list_things(database))
+            if prepared.fleet is not None:
+                note_demo(database, authority, prepared.fleet.devices)
+            return list_things(database)
         finally:
             database.close()
 
@@ -217,18 +225,19 @@ class Platform:
         self,
         authority: CertificateAuthority,
         program: MosquittoProgram,
-        things: tuple[BrokerDevice, ...],
+        things: Things,
     ) -> Broker:
         from .mosquitto import Broker
 
         broker = self._broker = Broker(self._home, self._settings, authority, program)
-        broker.start(things)
+        broker.start(things.devices, things.revoked)
         how = "found running" if broker.adopted else "started"
         self._log.emit("INFO", f"mosquitto {how}")
         port = broker.platform_port
 
         def restart() -> None:
-            broker.start(self._things.known if self._things else things)
+            known = self._things.known if self._things else things
+            broker.start(known.devices, known.revoked)
             if broker.platform_port != port:
                 raise TreeFailedError(
                     "mosquitto's port was taken while it was away: start the platform again"
@@ -239,19 +248,20 @@ class Platform:
         )
         return broker
 
-    def _watch_things(self, prepared: _Prepared, broker: Broker) -> None:
+    def _watch_things(self, prepared: _Prepared, things: Things, broker: Broker) -> None:
+        from .mosquitto import BrokerAway
         from .things import ThingsWatch
 
-        def follow(things: tuple[BrokerDevice, ...]) -> bool:
+        def follow(found: Things) -> bool:
             try:
-                broker.reload(things)
-            except StartupError as error:
+                broker.reload(found.devices, found.revoked)
+            except (StartupError, BrokerAway) as error:
                 self._log.emit("ERROR", f"the devices' access list is not up to date: {error}")
                 return False
-            self._log.emit("INFO", f"{len(things)} devices may connect now")
+            self._log.emit("INFO", f"{len(found.devices)} devices may connect now")
             return True
 
-        self._things = ThingsWatch(prepared.admin_url, prepared.things, follow)
+        self._things = ThingsWatch(prepared.admin_url, things, follow)
         self._things.start()
 
     def _wait_until_ready(self, names: list[str] | None = None) -> None:

@@ -29,7 +29,7 @@ _QUALITY: Final = re.compile(r";\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*(?:;|$)", r
 _MAX_HEADER: Final = 1000
 
 
-class Compressed(Response):  # type: ignore[misc] # Chalice has no types
+class Binary(Response):  # type: ignore[misc] # Chalice has no types
     """A response whose body is bytes: API Gateway takes such in base64, and says so by a flag.
 
     Chalice decides by the content type, which the coding does not change.
@@ -79,7 +79,7 @@ def represent(
     if len(body) >= SMALLEST_COMPRESSED and takes_gzip(request.headers.get("accept-encoding")):
         common["Content-Encoding"] = "gzip"
         packed = gzip.compress(body, LEVEL, mtime=0)
-        return Compressed(body=packed, status_code=status, headers=common)
+        return Binary(body=packed, status_code=status, headers=common)
     return Response(body=body.decode("utf-8"), status_code=status, headers=common)
 
 

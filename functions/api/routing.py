@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from functions.api import errors
 from functions.api.auditing import Audited, Decision
 from functions.api.freshness import fresh
-from functions.api.representation import preferred, represent
+from functions.api.representation import Binary, preferred, represent
 from functions.api.services import services
 from functions.api.trail import Trail, clean_agent, clean_request_id
 from functions.api.validation import (
@@ -122,6 +122,9 @@ class Route:
         """Whether a call may change something."""
         return self.method != "GET"
 
+    has_optional_body: bool = False
+    """Whether a call without a body is one whose body is ``{}``."""
+
     @property
     def is_public(self) -> bool:
         """Whether no token is asked for."""
@@ -140,11 +143,21 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """A file to be kept, never by a cache."""
+
+    body: bytes
+    content_type: str
+    name: str
+    """Of plain letters, digits, points, dashes and underscores."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A successful answer with a status or headers of its own. Without a value: no body (204)."""
 
     status: int
-    value: BaseModel | Encoded | None = None
+    value: BaseModel | Encoded | Download | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -214,6 +227,7 @@ def route(
     conditional: bool = False,
     headers: tuple[Header, ...] = (),
     answer_headers: tuple[Header, ...] = (),
+    has_optional_body: bool = False,
 ) -> Callable[[View[P, B]], View[P, B]]:
     """Register a view. It gives a model, Encoded, or a Reply with a status of its own.
 
@@ -256,6 +270,7 @@ def route(
             conditional=conditional,
             headers=headers,
             answer_headers=answer_headers,
+            has_optional_body=has_optional_body,
         )
         REGISTRY[method, path] = spec
 
@@ -453,7 +468,10 @@ def _logged(scope: Scope) -> str:
 def _body(spec: Route, request: Request) -> Any:
     if spec.text_body is not None:
         return read_text(_raw_body(spec, request))
-    return None if spec.body is None else read_body(spec.body, _raw_body(spec, request))
+    if spec.body is None:
+        return None
+    raw = _raw_body(spec, request)
+    return read_body(spec.body, b"{}" if spec.has_optional_body and not raw.strip() else raw)
 
 
 def _raw_body(spec: Route, request: Request) -> bytes:
@@ -490,6 +508,17 @@ def _success(request: Request, result: object) -> Response:
             body="",
             status_code=reply.status,
             headers={"Cache-Control": "no-store", **reply.headers},
+        )
+    if isinstance(value, Download):
+        return Binary(
+            body=value.body,
+            status_code=reply.status,
+            headers={
+                "Content-Type": value.content_type,
+                "Content-Disposition": f'attachment; filename="{value.name}"',
+                "Cache-Control": "no-store",
+                **reply.headers,
+            },
         )
     if isinstance(value, Encoded):
         headers = {**value.headers, **reply.headers}

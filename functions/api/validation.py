@@ -103,6 +103,17 @@ def no_control_characters(value: object) -> None:
             no_control_characters(inner)
 
 
+def _uuid_text(value: object) -> object:
+    if isinstance(value, str):
+        read = read_uuid(value)
+        if read is None:
+            raise PydanticCustomError("uuid", "a UUID is needed")
+        return read
+    return value
+
+
+UuidText = Annotated[UUID, BeforeValidator(_uuid_text)]
+"""A UUID in its canonical form."""
 WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 TrueOrFalse = Annotated[bool, BeforeValidator(_true_or_false)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]

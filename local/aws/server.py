@@ -33,9 +33,12 @@ def build(settings: AwsSettings) -> Guard:
     from moto.moto_server.werkzeug_app import create_backend_app
     from moto.ses.models import ses_backends
 
+    from local.certificates import CertificateAuthority
+
     from .broker_link import BrokerLink
     from .cognito import LocalCognito
     from .identifiers import REGION
+    from .iot import LocalIot
     from .iot_data import IotData, broker_address
     from .mail import PoolMail
     from .mailbox import KeptSes, Mailbox
@@ -59,6 +62,11 @@ def build(settings: AwsSettings) -> Guard:
     cognitoidp_backends[ACCOUNT][REGION] = cognito
     ses_backends[ACCOUNT][REGION] = ses
     apps["cognito-idp"] = KeptCognito(apps["cognito-idp"], cognito, store)
+    apps["iot"] = LocalIot(
+        folder / "iot.sqlite",
+        CertificateAuthority(settings.home / "certificates"),
+        settings.mqtt_port,
+    )
     apps["iotdata"] = IotData(BrokerLink(lambda: broker_address(settings.home)))
     _create_resources(ACCOUNT, REGION)
     return Guard(apps, key.jwks, pool.id, settings.port, settings.credentials)

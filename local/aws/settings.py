@@ -19,6 +19,8 @@ class AwsSettings:
 
     home: Path
     port: int
+    mqtt_port: int
+    """Of the broker's listener for devices."""
     credentials: Credentials
     ids: PoolIds
     log_level: str
@@ -40,6 +42,7 @@ class AwsSettings:
         return cls(
             home=home,
             port=endpoint.port,
+            mqtt_port=int(_required(environ, "TRAKSENSE_MQTT_PORT")),
             credentials=Credentials(
                 _required(environ, "AWS_ACCESS_KEY_ID"),
                 _required(environ, "AWS_SECRET_ACCESS_KEY"),

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from local.platform_name import PLATFORM_NAME
 from traksense.contracts.topics import PresenceTopic, TopicError, split_thing_name
 
 LOG_FILTERS: Final = ("$SYS/broker/log/N", "$SYS/broker/log/E")
@@ -32,7 +33,8 @@ CLIENT_ID: Final = "n/a"
 """What ``clientid()`` gives for a message that came from no client (AWS IoT SQL reference)."""
 
 _CONNECTED: Final = re.compile(
-    r"(?:(?P<at>[\dTZ:-]+): )?New client connected from \S+ as (?P<client>[\w-]+) \(.*\)\."
+    r"(?:(?P<at>[\dTZ:-]+): )?New client connected from \S+ as (?P<client>[\w-]+) "
+    r"\(.*?(?:u'(?P<user>[^']*)')?\)\."
 )
 # mosquitto 2.1 adds the client's address in brackets.
 _GONE: Final = re.compile(
@@ -67,6 +69,8 @@ class PresenceLog:
         self._now_ms = now_ms
         self._open: dict[str, _Connection] = {}
         self._last_version: dict[str, int] = {}
+        self._held: set[str] = set()
+        """Devices whose client id the platform holds at this moment."""
 
     def read(self, line: str) -> PresenceEvent | None:
         """The event that a line reports; None for a line about anything else."""
@@ -74,6 +78,9 @@ class PresenceLog:
             client = match["client"]
             if not _is_thing(client):
                 return None
+            if match["user"] == PLATFORM_NAME:
+                return self._taken_over(client, self._timestamp(match["at"]))
+            self._held.discard(client)
             connection = self._new_connection(client)
             self._open[client] = connection
             return self._event(client, connection, self._timestamp(match["at"]), None)
@@ -81,10 +88,25 @@ class PresenceLog:
         if match is None or not _is_thing(match["client"]):
             return None
         client = match["client"]
+        if client in self._held:
+            # The platform's own connection under a device's name comes and goes unsaid.
+            self._held.discard(client)
+            return None
         # A connection that began before this process did gets a name of its own.
         known = self._open.pop(client) if client in self._open else None
         connection = known or self._new_connection(client)
         return self._event(client, connection, self._timestamp(match["at"]), _reason(match))
+
+    def _taken_over(self, client: str, timestamp: int) -> PresenceEvent:
+        """The platform took a device's session over, to cut it off: the device is gone.
+
+        The broker has said already that the device's own connection was closed for a newer one,
+        which tells nobody that it is offline.
+        """
+        self._held.add(client)
+        self._open.pop(client, None)
+        reason = "SERVER_INITIATED_DISCONNECT"
+        return self._event(client, self._new_connection(client), timestamp, reason)
 
     def _new_connection(self, client: str) -> _Connection:
         version = max(self._last_version.get(client, 0) + 1, self._now_ms())

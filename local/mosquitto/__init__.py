@@ -1,6 +1,6 @@
 """The MQTT broker of the local platform: mosquitto as a child process."""
 
 from .configuration import BrokerDevice
-from .process import Broker
+from .process import Broker, BrokerAway
 
-__all__ = ["Broker", "BrokerDevice"]
+__all__ = ["Broker", "BrokerAway", "BrokerDevice"]

@@ -8,10 +8,11 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import psutil
@@ -64,6 +65,7 @@ class Broker:
         self._authority = authority or CertificateAuthority(home.certificates)
         self._program = program
         self._record_file = home.run / "broker.json"
+        self._cut_off_file = home.run / "cut-off.json"
         self._process: subprocess.Popen[bytes] | None = None
         self._stop_saving = threading.Event()
         self._saver: threading.Thread | None = None
@@ -79,10 +81,12 @@ class Broker:
         """What mosquitto says."""
         return self._home.logs / "mosquitto.log"
 
-    def start(self, devices: Iterable[BrokerDevice], revoked: Collection[int] = ()) -> None:
+    def start(
+        self, devices: Iterable[BrokerDevice], revoked: Mapping[int, str] = MappingProxyType({})
+    ) -> None:
         """Start or adopt the broker, with access for these devices.
 
-        ``revoked`` are serial numbers of certificates that no longer let anybody in.
+        ``revoked`` are certificates that no longer let anybody in: serial number to thing name.
 
         Raises StartupError where its port is in use, it cannot be had, or it does not come up.
         """
@@ -110,6 +114,8 @@ class Broker:
         self._write(files.access_list, access_list(devices).encode())
         self._revoke(files, revoked)
         self._spawn(files, self._program)
+        # Nobody is connected to a broker that has just begun.
+        self._keep_cut_off(revoked)
         self._keep_record(digested)
         self._keep_saved()
 
@@ -125,31 +131,43 @@ class Broker:
             self._process.wait()
         self.identity = self._process = None
 
-    def reload(self, devices: Iterable[BrokerDevice], revoked: Collection[int] = ()) -> None:
-        """Replace the devices' access list and revocations. Nobody is disconnected.
+    def reload(
+        self, devices: Iterable[BrokerDevice], revoked: Mapping[int, str] = MappingProxyType({})
+    ) -> None:
+        """Replace the devices' access list and revocations, and end what was revoked since.
 
         mosquitto adds the list of revocations that it reads to those that it read before, and
-        OpenSSL goes by the newest.
+        OpenSSL goes by the newest. Nobody else is disconnected. Raises StartupError where a file
+        cannot be written, BrokerAway where a connection could not be ended: then ask again.
         """
         files = BrokerFiles(service_directory(self._home, "broker"))
         self._write(files.access_list, access_list(devices).encode())
         self._revoke(files, revoked)
         self._trim_log()
         self._signal(signal.SIGHUP)
+        self._cut_off(revoked)
 
-    def cut_off(self, things: Collection[str]) -> None:
-        """End the live connections of these things, whoever holds them now.
+    def _cut_off(self, revoked: Mapping[int, str]) -> None:
+        """End the live connections of things with a certificate that was revoked since.
 
-        mosquitto has no other way in than to take a session over under its client id, which only
-        the platform's own listener allows. Call ``reload`` first: a device that may still come in
-        is back at once. Raises BrokerAway where one was not taken over; all can be cut off again.
+        mosquitto has no other way than to take a session over under its client id, which only the
+        platform's own listener allows. One that holds another good certificate is back at once.
+        What was cut off is on record, so that a supervisor that dies in between leaves it to the
+        next one.
         """
+        done = set(read_json(self._cut_off_file).get("serials", ()))
+        due = {thing for serial, thing in revoked.items() if f"{serial:x}" not in done}
         identity = self._authority.bridge_certificate()
-        for thing in sorted(things):
+        for thing in sorted(due):
             if not answers(self.platform_port, self._authority.ca_path, identity, thing):
                 raise BrokerAway(f"the session of {thing} could not be taken over")
+        if due or len(done) != len(revoked):
+            self._keep_cut_off(revoked)
 
-    def _revoke(self, files: BrokerFiles, revoked: Collection[int]) -> bool:
+    def _keep_cut_off(self, revoked: Mapping[int, str]) -> None:
+        write_json(self._cut_off_file, {"serials": [f"{serial:x}" for serial in sorted(revoked)]})
+
+    def _revoke(self, files: BrokerFiles, revoked: Mapping[int, str]) -> bool:
         """Write the list of revocations where it is another than before; whether it was."""
         issued: datetime | None = None
         if files.revocations.exists():
@@ -158,7 +176,7 @@ class Broker:
             if signed_by_us and {each.serial_number for each in last} == set(revoked):
                 return False
             issued = last.last_update_utc if signed_by_us else None
-        self._write(files.revocations, self._authority.revocation_list(revoked, issued))
+        self._write(files.revocations, self._authority.revocation_list(set(revoked), issued))
         return True
 
     def _let_go(self) -> None:
@@ -180,7 +198,7 @@ class Broker:
         record: dict[str, Any],
         files: BrokerFiles,
         devices: Iterable[BrokerDevice],
-        revoked: Collection[int],
+        revoked: Mapping[int, str],
     ) -> bool:
         self.adopted = False
         if _recorded(record) != running:
@@ -200,6 +218,10 @@ class Broker:
             is_outdated = True
         if is_outdated:
             self._signal(signal.SIGHUP)
+        try:
+            self._cut_off(revoked)
+        except BrokerAway as error:
+            raise StartupError(f"mosquitto keeps a device that was revoked: {error}") from error
         return True
 
     def _write_files(self, files: BrokerFiles, *, dry: bool = False) -> tuple[str, str]:

@@ -73,6 +73,7 @@ class Emulator:
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
             "AWS_ACCESS_KEY_ID": f"AKIA{secrets.token_hex(8).upper()}",
             "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
+            "TRAKSENSE_MQTT_PORT": "8883",
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
             "TRAKSENSE_WEB_URL": "http://127.0.0.1:8000",

@@ -167,7 +167,8 @@ def _body(
         return None
     model = {"schema": schemas.of(key, "body"), **given}
     said = getdoc(spec.body) or ""
-    return {"required": True, "description": said, "content": {JSON: model}}
+    required = not spec.has_optional_body
+    return {"required": required, "description": said, "content": {JSON: model}}
 
 
 def _responses(

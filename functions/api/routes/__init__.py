@@ -7,6 +7,7 @@ from typing import Final
 from functions.api.routes import (
     audit,
     auth,
+    certificates,
     commands,
     dashboards,
     data,
@@ -31,6 +32,7 @@ ALL: Final = (
     devices.blueprint,
     device_writes.blueprint,
     dashboards.blueprint,
+    certificates.blueprint,
     data.blueprint,
     commands.blueprint,
     dead_letters.blueprint,

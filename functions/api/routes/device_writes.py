@@ -53,7 +53,7 @@ def change_device(call: Call[NoParams, ChangeDevice]) -> DeviceAnswer:
         mac=body.mac,
         metadata=body.metadata if "metadata" in given else None,
     )
-    tenant_id = call.services.device_writes.change(call.scope, device_id, change)
+    tenant_id = call.services.provisioning.change(call.scope, device_id, change)
     return DeviceAnswer.of(call.services.devices.get(Scope.of(tenant_id), device_id))
 
 
@@ -67,8 +67,8 @@ def change_device(call: Call[NoParams, ChangeDevice]) -> DeviceAnswer:
     statuses=(204,),
 )
 def delete_device(call: Call[NoParams, None]) -> Reply:
-    """Deletes a device with its points; nobody sees its readings from then on."""
-    call.services.device_writes.delete(call.scope, call.ids["device_id"])
+    """Deletes a device with its certificates and points; its readings are seen no more."""
+    call.services.provisioning.delete(call.scope, call.ids["device_id"])
     return Reply(204)
 
 

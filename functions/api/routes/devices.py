@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
-from uuid import UUID
 
 from chalice.app import Blueprint
 from pydantic import Field
@@ -16,7 +15,15 @@ from functions.api.models.devices import (
     PointsAnswer,
 )
 from functions.api.routing import EVERYONE, Call, route
-from functions.api.validation import Cursor, Limit, NoParams, Params, PlainText, TrueOrFalse
+from functions.api.validation import (
+    Cursor,
+    Limit,
+    NoParams,
+    Params,
+    PlainText,
+    TrueOrFalse,
+    UuidText,
+)
 from traksense.services.devices import DeviceFilter, Status
 
 blueprint: Final = Blueprint(__name__)
@@ -35,7 +42,9 @@ class ListDevices(Params):
     )
     online: TrueOrFalse | None = None
     status: Status | None = None
-    gateway: UUID | None = Field(default=None, description="Only those behind this device, by id.")
+    gateway: UuidText | None = Field(
+        default=None, description="Only those behind this device, by id."
+    )
 
 
 @route(

@@ -37,6 +37,11 @@ def _passing(world: World, tenant: Tenant) -> Request:
     return Request({"device_id": str(row[0])})
 
 
+def _provision_many(world: World, tenant: Tenant) -> Request:
+    passing = _passing(world, tenant).names["device_id"]
+    return Request(body={"devices": [passing]})
+
+
 def _change_point(world: World, tenant: Tenant) -> Request:
     return Request(
         {"device_id": str(tenant.device), "point_id": str(tenant.points["temp_agua"])},
@@ -76,5 +81,28 @@ ENTRIES = (
         "ops",
         make=_change_point,
         objects=("path.device_id", "path.point_id"),
+    ),
+    Entry(
+        "POST",
+        "/api/devices/{device_id}/provision",
+        "ops",
+        make=_passing,
+        objects=("path.device_id",),
+    ),
+    # What becomes of one device of the list is said in the answer, and is no status.
+    Entry("POST", "/api/devices/provision", "ops", make=_provision_many, unchosen=422),
+    Entry(
+        "POST",
+        "/api/devices/{device_id}/revoke",
+        "ops",
+        make=_passing,
+        objects=("path.device_id",),
+    ),
+    Entry(
+        "GET",
+        "/api/devices/{device_id}/certificates",
+        "ops",
+        make=_device,
+        objects=("path.device_id",),
     ),
 )

@@ -17,6 +17,7 @@ import psycopg
 from functions.api.app import app
 from functions.api.routing import REGISTRY
 from tests.support.api_description import undescribed
+from tests.support.fake_things import FakeThings
 from tests.support.publisher import FakePublisher
 from traksense.auth.errors import BadCredentials, IdentityProviderAway, Throttled
 from traksense.auth.identity import Role
@@ -169,7 +170,7 @@ def call(
     given = app(asked, None)
     answer = Answer(given["statusCode"], given["headers"], given["body"])
     if (method, asked["resource"]) in REGISTRY:
-        packed = given.get("isBase64Encoded")
+        packed = answer.headers.get("Content-Encoding") == "gzip"
         text = gzip.decompress(base64.b64decode(answer.text)).decode() if packed else answer.text
         found = undescribed(method, asked["resource"], answer.status, answer.headers, text)
         assert found is None, f"{method} {path}: {found}"
@@ -196,7 +197,7 @@ class Tenant:
 
 def outside(login: FakeLogin) -> Outside:
     """Fakes of everything that the API talks to besides its database."""
-    return Outside(login=login, publisher=FakePublisher())
+    return Outside(login=login, publisher=FakePublisher(), things=FakeThings())
 
 
 @dataclass(frozen=True)

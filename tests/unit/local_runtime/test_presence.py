@@ -23,6 +23,12 @@ class Clock:
 CONNECT = "1795171328: New client connected from 127.0.0.1:4711 as acme_a (p2, c1, k60, u'acme_a')."
 
 
+CUT_OFF = (
+    "1795171328: New client connected from 127.0.0.1:4712 as acme_a"
+    " (p2, c1, k5, u'traksense-platform')."
+)
+
+
 def read(log: PresenceLog, line: str) -> tuple[str, dict[str, Any]]:
     event = log.read(line)
     assert event is not None
@@ -41,6 +47,31 @@ def test_a_connect_is_what_aws_publishes() -> None:
         "principalIdentifier": "acme_a",
         "versionNumber": NOW_MS,
     }
+
+
+def test_the_platform_that_cuts_a_device_off_is_not_taken_for_it() -> None:
+    log = PresenceLog(Clock())
+    _, connected = read(log, CONNECT)
+    replaced = read(log, "Client acme_a already connected, closing old connection.")[1]
+    assert replaced["disconnectReason"] == "DUPLICATE_CLIENTID"
+    topic, gone = read(log, CUT_OFF)
+    assert topic == "$aws/events/presence/disconnected/acme_a"
+    assert gone["disconnectReason"] == "SERVER_INITIATED_DISCONNECT"
+    assert gone["versionNumber"] > connected["versionNumber"]
+    assert log.read("Client acme_a disconnected.") is None
+    again = read(log, CONNECT)
+    assert again[0] == "$aws/events/presence/connected/acme_a"
+    assert again[1]["versionNumber"] > gone["versionNumber"]
+    assert read(log, "Client acme_a disconnected.")[1]["eventType"] == "disconnected"
+
+
+def test_a_device_that_comes_back_while_it_is_cut_off_is_there() -> None:
+    log = PresenceLog(Clock())
+    read(log, CONNECT)
+    read(log, "Client acme_a already connected, closing old connection.")
+    read(log, CUT_OFF)
+    assert log.read("Client acme_a already connected, closing old connection.") is None
+    assert read(log, CONNECT)[1]["eventType"] == "connected"
 
 
 def test_the_presence_rule_takes_the_topic() -> None:

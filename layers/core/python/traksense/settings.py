@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Literal, cast, get_args
 
 from traksense.domain.errors import ConfigurationError
@@ -190,6 +191,20 @@ class OriginSettings:
                 "characters, separated by commas"
             )
         return cls(secrets)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEndpointSettings:
+    """What devices are told about the broker."""
+
+    ca_file: Path | None
+    """PEM of the authority that signed the broker's certificate; None: Amazon's."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> DeviceEndpointSettings:
+        """Read the environment."""
+        path = environ.get("TRAKSENSE_DEVICE_CA", "").strip()
+        return cls(Path(path) if path else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ API: Final = Function(
         "COGNITO_USER_POOL_ID",
         "COGNITO_CLIENT_ID",
         "AWS_REGION",
+        "TRAKSENSE_DEVICE_CA",
     ),
 )
 MAINTENANCE: Final = Function(

@@ -10,10 +10,12 @@ from uuid import UUID
 
 from traksense.auth.origin import DIRECT, Origin
 from traksense.aws.cognito import Challenge, Cognito, Tokens
+from traksense.aws.iot import IotThings
 from traksense.aws.iot_data import IotDataPublisher
 from traksense.bootstrap import start
 from traksense.contracts.metrics import AUDIT_FAILURES
 from traksense.db.audit import SqlAuditStore
+from traksense.db.certificates import SqlCertificateStore
 from traksense.db.commands import SqlCommandStore
 from traksense.db.connection import Database
 from traksense.db.consumption import SqlConsumptionStore
@@ -40,6 +42,7 @@ from traksense.services.dead_letters import DeadLetters
 from traksense.services.device_writes import DeviceWrites
 from traksense.services.devices import Devices
 from traksense.services.health import Health, QueueDepths
+from traksense.services.provisioning import Provisioning
 from traksense.services.publisher import Publisher
 from traksense.services.quotas import Limits, Quotas
 from traksense.services.readings_query import ReadingsQuery
@@ -49,7 +52,14 @@ from traksense.services.template_moves import TemplateMoves
 from traksense.services.templates import Templates
 from traksense.services.tenant_registry import TenantRegistry
 from traksense.services.tenants import Tenants
-from traksense.settings import CognitoSettings, LevelSettings, OriginSettings, QuotaSettings
+from traksense.services.things import ThingRegistry
+from traksense.settings import (
+    CognitoSettings,
+    DeviceEndpointSettings,
+    LevelSettings,
+    OriginSettings,
+    QuotaSettings,
+)
 from traksense.vendors.registry import ADAPTERS
 
 
@@ -80,6 +90,7 @@ class Outside:
 
     login: Login
     publisher: Publisher
+    things: ThingRegistry
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,7 @@ class ApiServices:
     dashboards: Dashboards
     devices: Devices
     device_writes: DeviceWrites
+    provisioning: Provisioning
     readings: ReadingsQuery
     consumption: ConsumptionQuery
     commands: Commands
@@ -129,6 +141,7 @@ def api(
     def tenant_of(device: UUID) -> UUID | None:
         return cache.get("device_tenant", device, lambda: devices.tenant_of(device))
 
+    device_writes = DeviceWrites(SqlDeviceWriteStore(database))
     return ApiServices(
         tenants=Tenants(SqlTenantStore(database), cache),
         registry=TenantRegistry(SqlTenantRegistryStore(database), retention),
@@ -137,7 +150,8 @@ def api(
         template_moves=TemplateMoves(templates, SqlMoveStore(database)),
         dashboards=Dashboards(SqlDashboardStore(database)),
         devices=Devices(devices),
-        device_writes=DeviceWrites(SqlDeviceWriteStore(database)),
+        device_writes=device_writes,
+        provisioning=Provisioning(SqlCertificateStore(database), outside.things, device_writes),
         readings=ReadingsQuery(SqlReadingStore(database), tenant_of, retention, cache=cache),
         consumption=ConsumptionQuery(SqlConsumptionStore(database), tenant_of, cache),
         commands=Commands(SqlCommandStore(database), outside.publisher, tenant_of),
@@ -163,6 +177,7 @@ def api_from_environment(queues: QueueDepths | None = None) -> ApiServices:
         Outside(
             login=Cognito(cognito.client_id, cognito.region),
             publisher=IotDataPublisher(cognito.region),
+            things=IotThings(cognito.region, DeviceEndpointSettings.from_environment().ca_file),
         ),
         queues,
         counts_requests=settings.metrics == "emf",
