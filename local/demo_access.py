@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .children import RunFacts
@@ -14,20 +14,23 @@ if TYPE_CHECKING:
     from .home import Home
 
 
-def ensure_people(facts: RunFacts, home: Home, fleet: DemoFleet | None) -> list[UserEndpoint]:
+def ensure_people(
+    facts: RunFacts, home: Home, fleet: DemoFleet | None, admin_url: str
+) -> list[UserEndpoint]:
     """Make the demo's users where they are missing; without the demo only the operators.
 
-    Somebody must be able to log in, or nothing could ever be set up. Raises botocore's errors.
+    Somebody must be able to log in, or nothing could ever be set up. Raises botocore's errors,
+    and DatabaseAway.
     """
     import boto3
     from botocore.config import Config
 
     from .demo.catalogue import load
     from .demo.seed import DemoUser
-    from .demo.users import ensure_users
+    from .demo.users import ensure_users, mirror_users
 
     if fleet is not None:
-        users: Iterable[DemoUser] = fleet.users
+        users: Sequence[DemoUser] = fleet.users
     else:
         users = [
             DemoUser(user.email, user.name, user.role, None, None)
@@ -43,6 +46,7 @@ def ensure_people(facts: RunFacts, home: Home, fleet: DemoFleet | None) -> list[
         config=Config(retries={"total_max_attempts": 3}, connect_timeout=5, read_timeout=20),
     )
     logins = ensure_users(client, facts.pool.user_pool_id, users, home.secrets())
+    mirror_users(admin_url, users, logins)
     return [UserEndpoint(login.email, login.password, login.role, login.tenant) for login in logins]
 
 

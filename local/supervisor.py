@@ -132,7 +132,9 @@ class Platform:
             self._tree.start(spec)
         self._watch_things(prepared, things, broker)
         self._wait_until_ready([AWS.name])
-        people = Background("users", lambda: ensure_people(facts, home, prepared.fleet))
+        people = Background(
+            "users", lambda: ensure_people(facts, home, prepared.fleet, prepared.admin_url)
+        )
         self._wait_until_ready()
         self._wait_until_healthy()
         endpoints = self._write_endpoints(authority, prepared, self._result(people))

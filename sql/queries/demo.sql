@@ -116,3 +116,15 @@ JOIN public.sites s ON s.id = d.site_id
 JOIN public.device_templates dt ON dt.id = d.template_id
 LEFT JOIN public.devices g ON g.id = d.gateway_id
 WHERE t.slug = ANY (%(slugs)s);
+
+-- name: mirror_users
+-- Lists the demo's people as the user pool has them. %(rows)s: [{id, tenant_id, email, name, role}].
+INSERT INTO public.users (id, tenant_id, email, name, role, confirmed_at)
+SELECT r.id, r.tenant_id, r.email, r.name, r.role, now()
+FROM pg_catalog.jsonb_to_recordset(%(rows)s::jsonb)
+     AS r (id uuid, tenant_id uuid, email text, name text, role text)
+ORDER BY r.email
+ON CONFLICT (email) DO UPDATE
+SET id = excluded.id, name = excluded.name, role = excluded.role, is_enabled = true,
+    is_leaving = false, unsettled_since = NULL
+WHERE public.users.tenant_id = excluded.tenant_id;

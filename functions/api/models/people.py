@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import Literal
+from uuid import UUID
 
 from pydantic import Field
 
-from functions.api.models.base import Answer
+from functions.api.models.base import Answer, Utc
 from traksense.auth.identity import Role
 
 
@@ -39,3 +40,17 @@ class UserAnswer(Answer):
     tenant: str | None
     time_zone: str
     locale: str
+
+
+class PersonAnswer(Answer):
+    """A person of a tenant; ``tenant`` is a slug."""
+
+    id: UUID = Field(description="The sub of her tokens, once she is settled.")
+    email: str
+    name: str
+    role: Literal["customer_admin", "viewer"]
+    tenant: str
+    locale: str | None = Field(description="Null: the tenant's.")
+    status: Literal["invited", "active", "disabled", "leaving"]
+    is_settled: bool = Field(description="Whether the user pool has all of this already.")
+    created_at: Utc

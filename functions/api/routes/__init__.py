@@ -20,6 +20,7 @@ from functions.api.routes import (
     sites,
     templates,
     tenants,
+    users,
 )
 
 ALL: Final = (
@@ -27,6 +28,7 @@ ALL: Final = (
     schema.blueprint,
     auth.blueprint,
     tenants.blueprint,
+    users.blueprint,
     sites.blueprint,
     templates.blueprint,
     devices.blueprint,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Final
+from uuid import UUID
 
 from chalice.app import Blueprint
 from pydantic import Field
@@ -11,7 +12,7 @@ from functions.api.auditing import Audited, NotAudited
 from functions.api.models.people import ChallengeAnswer, TokensAnswer, UserAnswer
 from functions.api.routing import EVERYONE, PUBLIC, Call, Reply, route
 from functions.api.validation import Body, NoParams, PlainText
-from traksense.auth.identity import Role
+from traksense.auth.identity import TENANT_CLAIM, Role, claims_of
 from traksense.aws.cognito import Challenge, Tokens
 
 blueprint: Final = Blueprint(__name__)
@@ -86,7 +87,12 @@ def login(call: Call[NoParams, LoginBody]) -> TokensAnswer | ChallengeAnswer:
 def answer_challenge(call: Call[NoParams, ChallengeBody]) -> TokensAnswer | ChallengeAnswer:
     """Goes on with a login: a new password, or the code of an authenticator app."""
     body = call.body
-    return _step(call.services.login.respond(body.session, body.new_password, body.code))
+    given = call.services.login.respond(body.session, body.new_password, body.code)
+    if isinstance(given, Tokens):
+        claims = claims_of(given.id_token)
+        if TENANT_CLAIM in claims:
+            call.services.users.note_password(UUID(claims[TENANT_CLAIM]), UUID(claims["sub"]))
+    return _step(given)
 
 
 @route(

@@ -37,6 +37,7 @@ from tests.support.api_routes import (
     ops,
     templates,
     tenants,
+    users,
 )
 from tests.support.api_routes.entry import Entry, Key, Request
 
@@ -44,6 +45,7 @@ SUBJECTS: Final = (
     health,
     auth,
     tenants,
+    users,
     templates,
     devices,
     data,

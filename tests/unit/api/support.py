@@ -19,6 +19,7 @@ from functions.api.routing import REGISTRY
 from tests.support.api_description import undescribed
 from tests.support.fake_things import FakeThings
 from tests.support.publisher import FakePublisher
+from tests.support.user_directory import FakeDirectory
 from traksense.auth.errors import BadCredentials, IdentityProviderAway, Throttled
 from traksense.auth.identity import Role
 from traksense.auth.passwords import check_password
@@ -36,6 +37,10 @@ class FakeLogin:
     """Stands in for the user pool, with one person and one of each trouble."""
 
     asked: list[str] = field(default_factory=list)
+    directory: FakeDirectory = field(default_factory=FakeDirectory)
+    """The same pool, as an administrator sees it."""
+    claims: dict[str, str] = field(default_factory=dict)
+    """Of the token that a challenge gives."""
 
     def login(self, email: str, password: str) -> Tokens | Challenge:
         self.asked.append(email)
@@ -61,7 +66,9 @@ class FakeLogin:
             check_password(new_password)
             return Challenge("MFA_SETUP", "next", "ABCD", "otpauth://totp/x?secret=ABCD")
         if session == "next" and code == "123456":
-            return Tokens("an id token", "an access token", "a.refresh.token", 3600)
+            claims = {"sub": str(uuid.uuid4()), **self.claims}
+            payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+            return Tokens(f"e30.{payload}.", "an access token", "a.refresh.token", 3600)
         raise BadCredentials("the log-in took too long, or was never begun")
 
     def forgot(self, email: str) -> None:
@@ -197,7 +204,9 @@ class Tenant:
 
 def outside(login: FakeLogin) -> Outside:
     """Fakes of everything that the API talks to besides its database."""
-    return Outside(login=login, publisher=FakePublisher(), things=FakeThings())
+    return Outside(
+        login=login, people=login.directory, publisher=FakePublisher(), things=FakeThings()
+    )
 
 
 @dataclass(frozen=True)

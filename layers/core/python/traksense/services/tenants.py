@@ -53,6 +53,13 @@ class Tenants:
             raise NotFound(text("tenant.not_found", slug=slug[:31]))
         return found
 
+    def within(self, scope: Scope, slug: str) -> UUID:
+        """The id of the tenant with this slug, where the scope reaches it. Raises NotFound."""
+        found = self.id_of(slug)
+        if scope.tenant_id not in (None, found):
+            raise NotFound(text("tenant.not_found", slug=slug[:31]))
+        return found
+
     def profile(self, scope: Scope) -> TenantProfile:
         """The profile of the scope's tenant; the platform's defaults where it has none.
 

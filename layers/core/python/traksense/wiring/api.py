@@ -12,6 +12,7 @@ from traksense.auth.origin import DIRECT, Origin
 from traksense.aws.cognito import Challenge, Cognito, Tokens
 from traksense.aws.iot import IotThings
 from traksense.aws.iot_data import IotDataPublisher
+from traksense.aws.user_directory import CognitoDirectory
 from traksense.bootstrap import start
 from traksense.contracts.metrics import AUDIT_FAILURES
 from traksense.db.audit import SqlAuditStore
@@ -32,6 +33,7 @@ from traksense.db.template_moves import SqlMoveStore
 from traksense.db.templates import SqlTemplateStore
 from traksense.db.tenant_registry import SqlTenantRegistryStore
 from traksense.db.tenants import SqlTenantStore
+from traksense.db.users import SqlUserStore
 from traksense.observability import metrics
 from traksense.services.audit import AuditLog
 from traksense.services.cache import TTL_S, Cache
@@ -53,6 +55,7 @@ from traksense.services.templates import Templates
 from traksense.services.tenant_registry import TenantRegistry
 from traksense.services.tenants import Tenants
 from traksense.services.things import ThingRegistry
+from traksense.services.users import Directory, Users
 from traksense.settings import (
     CognitoSettings,
     DeviceEndpointSettings,
@@ -89,6 +92,7 @@ class Outside:
     """What the API talks to besides its database. Nothing of it connects before it is asked."""
 
     login: Login
+    people: Directory
     publisher: Publisher
     things: ThingRegistry
 
@@ -103,6 +107,7 @@ class ApiServices:
     templates: Templates
     template_moves: TemplateMoves
     dashboards: Dashboards
+    users: Users
     devices: Devices
     device_writes: DeviceWrites
     provisioning: Provisioning
@@ -149,6 +154,7 @@ def api(
         templates=templates,
         template_moves=TemplateMoves(templates, SqlMoveStore(database)),
         dashboards=Dashboards(SqlDashboardStore(database)),
+        users=Users(SqlUserStore(database), outside.people),
         devices=Devices(devices),
         device_writes=device_writes,
         provisioning=Provisioning(SqlCertificateStore(database), outside.things, device_writes),
@@ -176,6 +182,7 @@ def api_from_environment(queues: QueueDepths | None = None) -> ApiServices:
         database,
         Outside(
             login=Cognito(cognito.client_id, cognito.region),
+            people=CognitoDirectory(cognito.user_pool_id, cognito.region),
             publisher=IotDataPublisher(cognito.region),
             things=IotThings(cognito.region, DeviceEndpointSettings.from_environment().ca_file),
         ),
