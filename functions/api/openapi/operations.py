@@ -30,6 +30,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "site_id": "A site's id.",
     "device_id": "A device's id.",
     "point_id": "A point's id.",
+    "user_id": "A person's id.",
 }
 """What each variable of a path names."""
 

@@ -83,6 +83,7 @@ def login(call: Call[NoParams, LoginBody]) -> TokensAnswer | ChallengeAnswer:
     audit=Audited("sessions.challenge"),
     body=ChallengeBody,
     response=TokensAnswer | ChallengeAnswer,
+    errors=(401,),
 )
 def answer_challenge(call: Call[NoParams, ChallengeBody]) -> TokensAnswer | ChallengeAnswer:
     """Goes on with a login: a new password, or the code of an authenticator app."""
