@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import GenerateJsonSchema
 
 from functions.api.models.base import Answer
-from functions.api.validation import PlainText
 from traksense.domain.dashboards import (
     COLUMNS,
     LONGEST_PULSE_MS,
@@ -23,7 +22,11 @@ from traksense.domain.dashboards import (
 from traksense.domain.labels import LONGEST_LABEL
 from traksense.domain.readings import PointType
 
-Label = Annotated[PlainText, Field(min_length=1, max_length=LONGEST_LABEL, pattern=r"\S")]
+# By patterns, not by validators of ours: the same schema says what comes in and what goes out.
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+_NOT_BLANK: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$"
+_PARAMETER: Final = "^[A-Za-z][A-Za-z0-9_]{0,63}$"
+Label = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL, pattern=_NOT_BLANK)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -43,7 +46,13 @@ class PanelPointModel(Part):
     """A point that a panel shows."""
 
     point_template: Annotated[
-        PlainText, Field(min_length=1, max_length=64, description="Its name in the template.")
+        str,
+        Field(
+            min_length=1,
+            max_length=64,
+            pattern=_PRINTABLE,
+            description="Its name in the template.",
+        ),
     ]
 
 
@@ -99,10 +108,15 @@ class KpiPanel(PanelModel):
 class CommandParams(Part):
     """Parameters of a command."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        strict=True,
+        json_schema_extra={"propertyNames": {"pattern": _PARAMETER}},
+    )
     __pydantic_extra__: dict[
-        Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]{0,63}$")],
-        bool | int | Finite | Annotated[PlainText, Field(max_length=256)],
+        Annotated[str, Field(pattern=_PARAMETER)],
+        bool | int | Finite | Annotated[str, Field(max_length=256, pattern=_PRINTABLE)],
     ]
 
     pulse_ms: Annotated[int, Field(ge=1, le=LONGEST_PULSE_MS)] | None = Field(

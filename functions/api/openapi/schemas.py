@@ -119,6 +119,8 @@ def _each(schemas: dict[str, Any], change: Callable[[dict[str, Any]], Any]) -> d
 def _inside(name: str, value: Any) -> Any:
     if name == "$ref":
         return PREFIX + public_name(value.removeprefix(PREFIX))
+    if name == "mapping":  # of a discriminator: references that are none by their key
+        return {tag: _inside("$ref", reference) for tag, reference in value.items()}
     if name in ("examples", "default", "const", "enum"):
         return value
     if isinstance(value, dict):
