@@ -42,6 +42,11 @@ def _provision_many(world: World, tenant: Tenant) -> Request:
     return Request(body={"devices": [passing]})
 
 
+def _file(world: World, tenant: Tenant) -> Request:
+    lines = ["name,site,template,metadata.room", f"{fresh('row')},plant,chiller,R1"]
+    return Request(body="\n".join(lines), headers={"Content-Type": "text/csv"})
+
+
 def _change_point(world: World, tenant: Tenant) -> Request:
     return Request(
         {"device_id": str(tenant.device), "point_id": str(tenant.points["temp_agua"])},
@@ -105,4 +110,5 @@ ENTRIES = (
         make=_device,
         objects=("path.device_id",),
     ),
+    Entry("POST", "/api/devices/import", "ops", make=_file, unchosen=422),
 )

@@ -41,6 +41,7 @@ from traksense.services.commands import Commands
 from traksense.services.consumption import ConsumptionQuery
 from traksense.services.dashboards import Dashboards
 from traksense.services.dead_letters import DeadLetters
+from traksense.services.device_import import DeviceImport
 from traksense.services.device_writes import DeviceWrites
 from traksense.services.devices import Devices
 from traksense.services.health import Health, QueueDepths
@@ -110,6 +111,7 @@ class ApiServices:
     users: Users
     devices: Devices
     device_writes: DeviceWrites
+    device_import: DeviceImport
     provisioning: Provisioning
     readings: ReadingsQuery
     consumption: ConsumptionQuery
@@ -157,6 +159,7 @@ def api(
         users=Users(SqlUserStore(database), outside.people),
         devices=Devices(devices),
         device_writes=device_writes,
+        device_import=DeviceImport(device_writes),
         provisioning=Provisioning(SqlCertificateStore(database), outside.things, device_writes),
         readings=ReadingsQuery(SqlReadingStore(database), tenant_of, retention, cache=cache),
         consumption=ConsumptionQuery(SqlConsumptionStore(database), tenant_of, cache),
