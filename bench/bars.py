@@ -36,6 +36,7 @@ BARS: Final = (
     Bar("rollup_cpu_s_per_million", 1.5, "s"),
     Bar("late_backlog_s", 90, "s"),
     Bar("audit_added_ms", 1, "ms"),
+    Bar("command_round_trip_p50_ms", 300, "ms"),
 )
 
 
