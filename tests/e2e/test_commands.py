@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -105,3 +106,46 @@ def test_a_device_hears_its_own_commands_and_answers_for_no_other(
         own.publish("ack", {"schema": "v1", "cmd_id": cmd_id, "ok": True})
         done = wait_until("it is acked", lambda: settled(admin, device, cmd_id))
     assert (done["status"], done["err"]) == ("acked", None)
+
+
+def test_a_dead_letter_goes_its_way_again_and_what_fails_again_is_another_occurrence(
+    platform: RunningPlatform, admin: httpx.Client
+) -> None:
+    endpoint = platform.idle_device("umc")
+    device = device_id(admin, endpoint.name)
+    points = admin.get(f"/api/devices/{device}/points").json()["items"]
+    point = next(each["name"] for each in points if each["type"] == "num")
+    with TestDevice(platform.endpoints.mqtt, endpoint) as own:
+        topic = own.topic("telem")
+        garbage = f"no JSON {time.time_ns()}".encode()
+        own.publish("telem", garbage)
+
+    def letter() -> Any:
+        rows = platform.query(
+            "SELECT id, occurrences, replays, replayed_at <= last_received_at"
+            " FROM ingest_errors WHERE payload = %s",
+            garbage,
+        )
+        return rows[0] if rows else None
+
+    refused = wait_until("the garbage is a dead letter", letter)[0]
+    # As an outage or a wrong setting leaves it behind: nothing is wrong with it any more.
+    ts = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    good = {"schema": "v1", "ts": ts, "points": [{"name": point, "v": 81.25}]}
+    ((kept,),) = platform.query(
+        "INSERT INTO ingest_errors (fingerprint, received_at, last_received_at, topic, reason,"
+        " detail, payload) VALUES (sha256(%s), now(), now(), %s, 'unknown_device', 'x', %s)"
+        " RETURNING id",
+        json.dumps(good).encode(), topic, json.dumps(good).encode(),
+    )  # fmt: skip
+    with platform.api("internal_ops", None) as ops:
+        answer = ops.post("/api/dlq/replay", json={"ids": [refused, kept]})
+        assert {item["outcome"] for item in answer.json()["items"]} == {"published"}, answer.text
+
+    def newest() -> Any:
+        items = admin.get("/api/data/latest", params={"device": device}).json()["items"]
+        return next(each["value"] for each in items if each["name"] == point) == 81.25
+
+    wait_until("the reading is there", newest)
+    wait_until("it was refused again", lambda: letter() == (refused, 2, 1, True))
+    assert platform.query("SELECT occurrences FROM ingest_errors WHERE id = %s", kept) == [(1,)]

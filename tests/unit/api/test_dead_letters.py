@@ -71,6 +71,8 @@ def test_a_dead_letter_has_the_promised_shape(letters: World) -> None:
         "detail": "what is wrong",
         "payload": '{"n": 2}',
         "payload_encoding": "utf-8",
+        "replayed_at": None,
+        "replays": 0,
     }
 
 

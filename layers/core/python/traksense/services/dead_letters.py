@@ -39,6 +39,9 @@ class StoredDeadLetter:
     reason: str
     detail: str
     payload: bytes
+    replayed_at: datetime | None
+    """When it was last put through again."""
+    replays: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from traksense.db.epoch import SqlEpochs
 from traksense.db.health import SqlHealthProbes
 from traksense.db.quotas import SqlQuotaStore
 from traksense.db.readings_query import SqlReadingStore
+from traksense.db.replays import SqlReplayStore
 from traksense.db.sites import SqlSiteStore
 from traksense.db.template_moves import SqlMoveStore
 from traksense.db.templates import SqlTemplateStore
@@ -49,6 +50,7 @@ from traksense.services.provisioning import Provisioning
 from traksense.services.publisher import Publisher
 from traksense.services.quotas import Limits, Quotas
 from traksense.services.readings_query import ReadingsQuery
+from traksense.services.replays import Replays
 from traksense.services.series_levels import DEFAULT_RETENTION, Level
 from traksense.services.sites import Sites
 from traksense.services.template_moves import TemplateMoves
@@ -117,6 +119,7 @@ class ApiServices:
     consumption: ConsumptionQuery
     commands: Commands
     dead_letters: DeadLetters
+    replays: Replays
     health: Health
     login: Login
     cache: Cache
@@ -165,6 +168,7 @@ def api(
         consumption=ConsumptionQuery(SqlConsumptionStore(database), tenant_of, cache),
         commands=Commands(SqlCommandStore(database), outside.publisher, tenant_of),
         dead_letters=DeadLetters(SqlDeadLetterStore(database)),
+        replays=Replays(SqlReplayStore(database), outside.publisher),
         health=Health(SqlHealthProbes(database), queues),
         login=outside.login,
         audit=AuditLog(SqlAuditStore(database), lambda: metrics.count(AUDIT_FAILURES)),
