@@ -16,9 +16,9 @@ import pytest
 from functions.api.services import services
 from tests.support.publisher import FakePublisher
 from traksense.services.publisher import PublisherAway, PublishRefused
-from traksense.wiring.api import Outside, api
+from traksense.wiring.api import api
 
-from .support import OPERATOR, Answer, Person, World, call
+from .support import OPERATOR, Answer, Person, World, call, outside
 
 BODY = {"op": "reset_fault", "params": {"pulse_ms": 500}}
 
@@ -26,13 +26,14 @@ BODY = {"op": "reset_fault", "params": {"pulse_ms": 500}}
 @pytest.fixture
 def publisher(world: World) -> Iterator[FakePublisher]:
     """acme may send commands, globex may not; the app publishes here."""
-    made = FakePublisher()
+    around = outside(world.login)
+    assert isinstance(around.publisher, FakePublisher)
     before = services.made
-    services.use(api(world.database, Outside(login=world.login, publisher=made)))
+    services.use(api(world.database, around))
     with world.connect() as connection:
         connection.execute("DELETE FROM public.commands")
         connection.execute("UPDATE public.tenants SET commands_enabled = slug = 'acme'")
-    yield made
+    yield around.publisher
     services.use(before)
 
 
