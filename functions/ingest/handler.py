@@ -36,6 +36,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         metrics.count(m.MESSAGES_RETURNED, len(result.failed), label=queue)
     if result.came_online:
         metrics.count(m.STATE_CHANGES, result.came_online, label="online")
+    if result.over_rate:
+        metrics.count(m.OVER_RATE, result.over_rate)
     for reason, count in result.reasons.items():
         metrics.count(m.DEAD_LETTERS, count, label=reason)
     metrics.flush()

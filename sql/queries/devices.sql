@@ -6,14 +6,15 @@
 -- opens no tenant after the page is full, for an operator.
 SELECT page.id, page.name, t.slug, page.site, page.code, page.version, page.is_online,
        page.last_seen, page.metadata, page.created_at, page.status, page.mac, page.gateway_id,
-       page.gateway_code, page.is_provisioned
+       page.gateway_code, page.is_provisioned, page.over_rate_at
 FROM public.tenants t
 CROSS JOIN LATERAL (
     SELECT d.id, d.name, s.slug AS site, dt.code, dt.version, st.is_online, st.last_seen,
            d.metadata || st.reported AS metadata, d.created_at, d.status, d.mac::text AS mac,
            d.gateway_id, d.gateway_code,
            EXISTS (SELECT FROM public.device_certificates c
-                   WHERE c.device_id = d.id AND c.status = 'active') AS is_provisioned
+                   WHERE c.device_id = d.id AND c.status = 'active') AS is_provisioned,
+           st.over_rate_at
     FROM public.devices d
     JOIN public.sites s ON s.id = d.site_id
     JOIN public.device_templates dt ON dt.id = d.template_id
@@ -40,7 +41,8 @@ SELECT d.id, d.name, t.slug, s.slug, dt.code, dt.version, st.is_online, st.last_
        d.metadata || st.reported, d.created_at, d.status, d.mac::text, d.gateway_id,
        d.gateway_code,
        EXISTS (SELECT FROM public.device_certificates c
-               WHERE c.device_id = d.id AND c.status = 'active')
+               WHERE c.device_id = d.id AND c.status = 'active'),
+       st.over_rate_at
 FROM public.devices d
 JOIN public.tenants t ON t.id = d.tenant_id
 JOIN public.sites s ON s.id = d.site_id

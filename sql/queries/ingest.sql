@@ -3,8 +3,8 @@
 -- points: what the directory in memory lacks, in one query for a whole batch. An empty site
 -- stands for any: a thing's name does not tell it.
 -- Columns: root (device_id of the topic's device), device_id, tenant_id, tenant, site, device,
--- mac, gateway_code, adapter, offline_after, keep_raw, status, points [[point_sk, name, type, unit, enum_values,
--- is_contracted], …].
+-- mac, gateway_code, adapter, offline_after, keep_raw, status, max_messages_per_minute,
+-- points [[point_sk, name, type, unit, enum_values, is_contracted], …].
 WITH wanted AS (
     SELECT w.tenant, w.site, w.device
     FROM unnest(%(tenants)s::text[], %(sites)s::text[], %(devices)s::text[])
@@ -23,7 +23,7 @@ WITH wanted AS (
 )
 SELECT f.root, f.device_id, f.tenant_id, f.tenant, f.site, f.device, f.mac::text,
        CASE WHEN f.root = f.device_id THEN NULL ELSE f.gateway_code END,
-       f.adapter, f.offline_after, f.keep_raw, f.status, p.points
+       f.adapter, f.offline_after, f.keep_raw, f.status, f.max_messages_per_minute, p.points
 FROM family f
 CROSS JOIN LATERAL (
     SELECT coalesce(json_agg(json_build_array(

@@ -43,3 +43,7 @@ SELECT public.purge_audit_log(%(before)s, %(most)s);
 -- name: purge_request_quotas
 -- Deletes some of the counts of requests from before this minute since the epoch; how many.
 SELECT public.purge_request_quotas(%(before_minute)s, %(most)s);
+
+-- name: purge_device_minutes
+-- Deletes some of the counts of devices' messages from before this; how many.
+SELECT public.purge_device_minutes(%(before)s, %(most)s);

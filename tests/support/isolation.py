@@ -71,6 +71,7 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
     "partition_bounds": NOBODY,
     "purge_audit_log": NOBODY,
     "purge_dead_letters": NOBODY,
+    "purge_device_minutes": NOBODY,
     "purge_request_quotas": NOBODY,
     "raise_config_epoch": frozenset({OPS}),
     "refuse_change": NOBODY,
@@ -111,6 +112,7 @@ INGEST_READS: Final = frozenset(
         "public.ingest_points",
         "public.device_state",
         "public.config_epochs",
+        "public.device_minutes",
     }
 )
 """Names, and its own bookkeeping."""
@@ -124,6 +126,7 @@ WRITES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     },
     "public.device_certificates": {APP: frozenset({"INSERT", "UPDATE"})},
     "public.device_state": {INGEST: frozenset({"UPDATE"})},
+    "public.device_minutes": {INGEST: frozenset({"INSERT", "UPDATE"})},
     "public.device_events": {INGEST: frozenset({"INSERT"})},
     "public.device_alarms": {INGEST: frozenset({"INSERT"})},
     "public.audit_log": {role: frozenset({"INSERT"}) for role in (APP, OPS)},

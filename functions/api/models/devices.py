@@ -42,6 +42,9 @@ class DeviceAnswer(Answer):
     mac: str | None
     gateway: GatewayAnswer | None
     is_provisioned: bool = Field(description="Whether it has a certificate that lets it in.")
+    over_rate_at: Utc | None = Field(
+        description="The last minute in which it sent more messages than its template allows."
+    )
 
     @classmethod
     def of(cls, device: Device) -> DeviceAnswer:
@@ -63,6 +66,7 @@ class DeviceAnswer(Answer):
             mac=device.mac,
             gateway=gateway,
             is_provisioned=device.is_provisioned,
+            over_rate_at=device.over_rate_at,
         )
 
 

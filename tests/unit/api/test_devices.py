@@ -38,6 +38,7 @@ def test_a_device_has_the_promised_shape(world: World) -> None:
         "mac": None,
         "gateway": None,
         "is_provisioned": False,
+        "over_rate_at": None,
     }
 
 

@@ -35,8 +35,11 @@ def ingest() -> IngestService:
     """The service behind the ingest function. Raises ConfigurationError."""
     from traksense import vendors
     from traksense.db.ingest_store import SqlReadingStore
+    from traksense.db.message_rates import SqlRateStore
     from traksense.services.acceptance import Acceptance
     from traksense.services.ingest import IngestService
+    from traksense.services.message_rates import MessageRates
+    from traksense.settings import RateSettings
 
     settings, database = start("ingest")
     return IngestService(
@@ -44,6 +47,9 @@ def ingest() -> IngestService:
         Acceptance(vendors.decode, timedelta(days=settings.raw_retention_days), vendors.snapshot),
         SqlReadingStore(database),
         release=database.close,
+        rates=MessageRates(
+            SqlRateStore(database), RateSettings.from_environment().messages_per_minute
+        ),
     )
 
 

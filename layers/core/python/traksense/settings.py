@@ -97,6 +97,19 @@ class FunctionSettings:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class RateSettings:
+    """How many messages a minute a device may send whose template says nothing."""
+
+    messages_per_minute: int
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> RateSettings:
+        """Read the environment. Raises ConfigurationError."""
+        name = "TRAKSENSE_DEVICE_MESSAGES_PER_MINUTE"
+        return cls(_whole_number(environ, name, 6_000, 1, 1_000_000))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelSettings:
     """How long the rollups are kept; in days."""

@@ -65,6 +65,7 @@ INGEST: Final = Function(
     memory_mb=1769,
     timeout_s=60,
     database_roles=("traksense_ingest",),
+    environment=(*COMMON_ENVIRONMENT, "TRAKSENSE_DEVICE_MESSAGES_PER_MINUTE"),
 )
 DEVICE_EVENTS: Final = Function(
     name="device_events",

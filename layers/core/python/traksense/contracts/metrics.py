@@ -110,6 +110,10 @@ DAYS_TO_CLOSE: Final = Metric(
     "Days whose readings should be segments and are not.", "traksense_days_to_close",
 )  # fmt: skip
 
+OVER_RATE: Final = Metric(
+    "OverRate", "counter", "Count",
+    "Minutes in which devices sent more messages than they may.", "traksense_over_rate",
+)  # fmt: skip
 CACHE_HITS: Final = Metric(
     "CacheHits", "counter", "Count",
     "Lookups that a copy in memory answered.", "traksense_cache_hits", "kind",
@@ -124,6 +128,6 @@ METRICS: Final = (
     BATCH_DURATION, INGEST_LAG, QUEUE_DEPTH, QUEUE_DEAD, STATE_CHANGES, REQUESTS,
     REQUEST_DURATION, REQUESTS_REFUSED, AUDIT_FAILURES,
     ROLLUP_LAG, ROLLUP_BUCKETS, ROLLUP_FAILURES, ROLLUP_DURATION,
-    JOB_FAILURES, DAYS_TO_CLOSE, COMMANDS_SETTLED, CACHE_HITS, CACHE_MISSES,
+    JOB_FAILURES, DAYS_TO_CLOSE, COMMANDS_SETTLED, CACHE_HITS, CACHE_MISSES, OVER_RATE,
 )  # fmt: skip
 """Every metric of the platform."""

@@ -50,6 +50,7 @@ class SqlDirectoryLoader:
             after,
             keep_raw,
             status,
+            rate,
             points,
         ) in rows:
             family = children.setdefault(root, {})
@@ -65,6 +66,7 @@ class SqlDirectoryLoader:
                 children=family if root == device_id else {},
                 keep_raw=keep_raw,
                 is_retired=status == "retired",
+                max_messages_per_minute=rate,
             )
             if root == device_id:
                 roots[root] = (device, mac)

@@ -53,6 +53,10 @@ class SqlRetentionStore:
         """Delete rows of the audit log from before this; how many."""
         return int(self._rows("purge_audit_log", before=before, most=most)[0][0])
 
+    def purge_device_minutes(self, before: datetime, most: int) -> int:
+        """Delete counts of devices' messages from before this; how many."""
+        return int(self._rows("purge_device_minutes", before=before, most=most)[0][0])
+
     def purge_request_quotas(self, before: datetime, most: int) -> int:
         """Delete counts of requests from before this; how many."""
         minute = int(before.timestamp()) // 60

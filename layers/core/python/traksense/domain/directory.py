@@ -42,3 +42,5 @@ class Device(msgspec.Struct, frozen=True):
     """Whether its messages are kept as they come."""
     is_retired: bool = False
     """Taken out of service: its messages are refused."""
+    max_messages_per_minute: int | None = None
+    """None: as the platform says."""

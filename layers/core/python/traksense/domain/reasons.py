@@ -28,4 +28,5 @@ class Reason(StrEnum):
     MAC_MISMATCH = "mac_mismatch"
     UNKNOWN_COMMAND = "unknown_command"
     ADAPTER_ERROR = "adapter_error"
+    RATE = "rate"
     STORAGE_REFUSED = "storage_refused"

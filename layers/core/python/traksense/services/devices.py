@@ -44,6 +44,8 @@ class Device:
     gateway_code: str | None = None
     is_provisioned: bool = False
     """Whether it has a certificate that lets it in."""
+    over_rate_at: datetime | None = None
+    """The last minute in which it sent more messages than it may."""
 
 
 @dataclass(frozen=True, slots=True)

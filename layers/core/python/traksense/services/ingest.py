@@ -24,6 +24,7 @@ from traksense.domain.readings import Rejection
 from traksense.domain.reasons import Reason
 from traksense.services.acceptance import Acceptance, Accepted
 from traksense.services.directory import Directory
+from traksense.services.message_rates import MessageRates
 
 SLICE: Final = 2000
 """Messages per transaction: enough rows to be cheap, few enough that decoding overlaps writing."""
@@ -74,6 +75,8 @@ class IngestResult(msgspec.Struct):
     stored: int = 0
     duplicates: int = 0
     came_online: int = 0
+    over_rate: int = 0
+    """Minutes in which devices are now known to have sent more than they may."""
     reasons: Counter[str] = msgspec.field(default_factory=Counter)
 
     def add(self, other: IngestResult) -> None:
@@ -82,6 +85,7 @@ class IngestResult(msgspec.Struct):
         self.stored += other.stored
         self.duplicates += other.duplicates
         self.came_online += other.came_online
+        self.over_rate += other.over_rate
         self.reasons.update(other.reasons)
 
 
@@ -99,13 +103,16 @@ class IngestService:
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
         slice_size: int = SLICE,
         release: Callable[[], None] | None = None,
+        rates: MessageRates | None = None,
     ) -> None:
+        """``rates`` None: a device may send as much as it likes."""
         self._directory = directory
         self._acceptance = acceptance
         self._store = store
         self._now_us = now_us
         self._slice_size = slice_size
         self._release = release
+        self._rates = rates
         # All that talks to the database runs in this one thread: one connection per container.
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ingest-writer")
 
@@ -118,9 +125,28 @@ class IngestService:
         result = IngestResult()
         try:
             self._submit(self._directory.refresh, [each.topic for each in messages]).result()
+            admitted = self._admitted(messages, result)
         except RetryableError as error:
             self._give_back(result, messages, error)
             return result
+        self._ingest(admitted, result)
+        if self._rates is not None:
+            self._rates.took(messages, set(result.failed))
+        return result
+
+    def _admitted(self, messages: Sequence[Message], result: IngestResult) -> Sequence[Message]:
+        """The messages without those that are beyond what their device may send."""
+        if self._rates is None:
+            return messages
+        settled = self._submit(self._rates.screen, messages, self._directory.find).result()
+        if settled.refused:
+            result.reasons[Reason.RATE] += settled.refused
+        result.over_rate += settled.over
+        if not settled.surplus:
+            return messages
+        return [each for place, each in enumerate(messages) if place not in settled.surplus]
+
+    def _ingest(self, messages: Sequence[Message], result: IngestResult) -> None:
         running: deque[tuple[Sequence[Message], Future[IngestResult]]] = deque()
         failed_slices = 0
         try:
@@ -143,7 +169,6 @@ class IngestService:
             # Nothing goes on behind the caller's back, least of all in a container that may be
             # frozen in the middle of a transaction.
             wait([future for _, future in running])
-        return result
 
     def _submit(
         self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs

@@ -15,6 +15,8 @@ BUDGET_S: Final = 240.0
 """A run begins no further step after so long: the schedule calls again within the hour."""
 ROWS_AT_ONCE: Final = 5_000
 """Rows that are deleted in one transaction."""
+DEVICE_MINUTES_KEPT: Final = timedelta(days=2)
+"""Longer than a queue delivers a message again."""
 QUOTAS_KEPT: Final = timedelta(minutes=10)
 REWRITE_PAGES: Final = 16_384
 """Pages of a rollup that are sorted at once (128 MiB): a few seconds of work."""
@@ -71,6 +73,9 @@ class RetentionStore(Protocol):
     def purge_audit_log(self, before: datetime, most: int) -> int:
         """Delete rows of the audit log from before this; how many."""
 
+    def purge_device_minutes(self, before: datetime, most: int) -> int:
+        """Delete counts of devices' messages from before this; how many."""
+
     def purge_request_quotas(self, before: datetime, most: int) -> int:
         """Delete counts of requests from before this; how many."""
 
@@ -100,6 +105,7 @@ class RetentionReport:
     dead_letters: int = 0
     audit_log: int = 0
     request_quotas: int = 0
+    device_minutes: int = 0
     rewritten: list[str] = field(default_factory=list)
     """Months of rollups put in order."""
     complete: bool = True
@@ -168,6 +174,9 @@ class Retention:
         report.audit_log = self._purge(store.purge_audit_log, now - keep.audit, ends, report)
         report.request_quotas = self._purge(
             store.purge_request_quotas, now - QUOTAS_KEPT, ends, report
+        )
+        report.device_minutes = self._purge(
+            store.purge_device_minutes, now - DEVICE_MINUTES_KEPT, ends, report
         )
 
     def _purge(

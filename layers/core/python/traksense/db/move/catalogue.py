@@ -25,6 +25,7 @@ OF_THE_SERVER: Final = frozenset(
         "closed_days",
         "closing_points",
         "request_quotas",
+        "device_minutes",
     }
 )
 """How far a server is with its own work: the other one has its own."""
