@@ -35,23 +35,24 @@ def secrets(connection: psycopg.Connection[Any], of: Tenant, beside: Tenant) -> 
 
 
 def _texts(connection: psycopg.Connection[Any], tenant: Tenant) -> frozenset[str]:
-    found: set[str] = set()
-    for table, columns in _tables(connection):
-        values = sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(c)) for c in columns)
-        rows = connection.execute(_of_tenant(table, values), (tenant.id,)).fetchall()
-        found.update(v for row in rows for v in row if v is not None and len(v) >= SHORTEST)
-    return frozenset(found | {tenant.slug})
+    parts = [
+        _of_tenant(table, sql.SQL("x.{}::text").format(sql.Identifier(column)), tenant)
+        for table, columns in _tables(connection)
+        for column in columns
+    ]
+    rows = connection.execute(sql.SQL(" UNION ").join(parts)).fetchall()
+    values = {value for (value,) in rows if value is not None and len(value) >= SHORTEST}
+    return frozenset(values | {tenant.slug})
 
 
 def fingerprint(connection: psycopg.Connection[Any], tenant: Tenant) -> dict[str, str]:
     """A digest of the tenant's rows in each table."""
-    digest = sql.SQL("md5(coalesce(string_agg(x::text, chr(10) ORDER BY x::text), ''))")
-    prints = {}
-    for table, _ in _tables(connection):
-        row = connection.execute(_of_tenant(table, digest), (tenant.id,)).fetchone()
-        assert row is not None
-        prints[table] = row[0]
-    return prints
+    digest = sql.SQL("{} AS name, md5(coalesce(string_agg(x::text, chr(10) ORDER BY x::text), ''))")
+    parts = [
+        _of_tenant(table, digest.format(sql.Literal(table)), tenant)
+        for table, _ in _tables(connection)
+    ]
+    return dict(connection.execute(sql.SQL(" UNION ALL ").join(parts)).fetchall())
 
 
 def _tables(connection: psycopg.Connection[Any]) -> list[tuple[str, list[str]]]:
@@ -61,9 +62,10 @@ def _tables(connection: psycopg.Connection[Any]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _of_tenant(table: str, what: sql.Composable) -> sql.Composed:
-    return sql.SQL("SELECT {} FROM {} AS x WHERE {} = %s").format(
+def _of_tenant(table: str, what: sql.Composable, tenant: Tenant) -> sql.Composed:
+    return sql.SQL("SELECT {} FROM {} AS x WHERE {} = {}").format(
         what,
         sql.Identifier("public", table),
         sql.Identifier("id" if table == "tenants" else "tenant_id"),
+        sql.Literal(tenant.id),
     )

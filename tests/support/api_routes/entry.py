@@ -110,6 +110,10 @@ class Entry:
             return None
         return 401 if person.role is None else 403
 
+    def refusal_of(self, role: str) -> int | None:
+        """The status for a role by its name, ``nobody`` among them."""
+        return self.refusal(Person(None if role == "nobody" else Role(role)))
+
     def caller(self, tenant: Tenant) -> tuple[Person, dict[str, str]]:
         """Somebody who may call it, with the headers that put her into the tenant's sight."""
         for person in (tenant.viewer, tenant.admin):
