@@ -95,10 +95,10 @@ def test_the_readmes_link_the_same_pages_and_each_other() -> None:
     assert targets[0] ^ targets[1] == {"README.md", "README.pt-BR.md"}
 
 
-def test_decisions_are_numbered_each_once_and_have_their_three_parts() -> None:
+def test_decisions_are_numbered_without_a_gap_and_have_their_three_parts() -> None:
     decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
     numbers = [int(path.name[:4]) for path in decisions]
-    assert numbers == sorted(set(numbers))
+    assert numbers == list(range(1, len(numbers) + 1))
     listed = page("docs/architecture.md").links
     for number, path in zip(numbers, decisions, strict=True):
         headings = [title for _, title in Page(path).headings]
