@@ -24,6 +24,8 @@ MIN_FREE_BYTES: Final = 500_000_000
 """An empty database with its write-ahead log, two weeks of demo history, and some air."""
 
 SECRET_BYTES: Final = 24
+MAILBOX_KEY: Final = "mailbox"
+"""The secret in the address of the page that shows e-mails."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from .children import AWS, CHILDREN, RunFacts, specs
 from .demo_access import device_endpoints, ensure_people
 from .endpoints import Endpoints, MqttEndpoint, UserEndpoint
 from .errors import StartupError
-from .home import Home, read_json
+from .home import MAILBOX_KEY, Home, read_json
 from .logs import PlatformLog
 from .ports import free_port, is_free, owner_of
 from .process_identity import ProcessIdentity
@@ -294,12 +294,16 @@ class Platform:
     def _write_endpoints(
         self, authority: CertificateAuthority, prepared: _Prepared, users: list[UserEndpoint]
     ) -> Endpoints:
+        from .gateway.mailbox import mailbox_url
+
+        url = f"http://127.0.0.1:{self._settings.http_port}"
         endpoints = Endpoints(
-            api_url=f"http://127.0.0.1:{self._settings.http_port}",
+            api_url=url,
             mqtt=MqttEndpoint("127.0.0.1", self._settings.mqtt_port, str(authority.ca_path)),
             database_url=prepared.admin_url,
             users=tuple(users),
             devices=tuple(device_endpoints(authority, prepared.fleet)),
+            mailbox_url=mailbox_url(url, self._home.secrets().secret(MAILBOX_KEY)),
         )
         endpoints.write(self._home.endpoints_file)
         return endpoints
@@ -403,6 +407,7 @@ def _summary(endpoints: Endpoints, home: Home) -> str:
         "",
         f"  Web    {endpoints.api_url}",
         f"  MQTT   mqtts://{endpoints.mqtt.host}:{endpoints.mqtt.port}  (CA {endpoints.mqtt.ca})",
+        f"  Mail   {endpoints.mailbox_url}",
         f"  Files  {home.endpoints_file}",
         f"         {home.log_file}",
         "",

@@ -23,7 +23,7 @@ export class UnreachableError extends Error {}
 export class SessionEndedError extends Error {}
 
 /**
- * Sends one request and returns the decoded JSON.
+ * Sends one request and returns the decoded JSON; null for an answer that has none.
  * Throws ApiError, UnreachableError, or AbortError when `signal` fires.
  */
 export async function sendJson(path, { method = "GET", query, body, headers = {}, signal } = {}) {
@@ -60,6 +60,7 @@ export async function sendJson(path, { method = "GET", query, body, headers = {}
       Number(response.headers.get("Retry-After")) || null,
     );
   }
+  if (!payload && (response.status === 202 || response.status === 204)) return null;
   try {
     return JSON.parse(payload);
   } catch (error) {

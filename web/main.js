@@ -37,9 +37,9 @@ function clear() {
   shell = null;
 }
 
-function showLogin(notice = null) {
+function showLogin(notice = null, state = null) {
   clear();
-  const view = loginView({ notice, onLoggedIn: render, onLanguage: changeLanguage });
+  const view = loginView({ notice, state, onLoggedIn: render, onLanguage: changeLanguage });
   screen = { key: "login", view };
   showTitle(t("login.title"));
   root.replaceChildren(view.element);
@@ -58,10 +58,10 @@ async function changeLanguage(locale) {
     console.error(error); // The catalogue did not come; the page stays as it was.
     return;
   }
-  const notice = screen?.key === "login" ? screen.view.notice : null;
+  const { notice, state } = screen?.key === "login" ? screen.view : {};
   clear();
   if (isLoggedIn()) await render();
-  else showLogin(notice);
+  else showLogin(notice ?? null, state);
   root.querySelector(`[data-locale="${locale}"]`)?.focus();
 }
 

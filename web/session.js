@@ -51,12 +51,32 @@ export function setUser(next) {
 }
 
 /**
- * Logs in. Returns {challenge} when Cognito asks for something more first, else {}.
+ * Logs in. Returns {} or, where Cognito asks for something first, {challenge, session, …}.
  * Throws ApiError (400, 401, 403 or 422: wrong credentials; 429: too many) or UnreachableError.
  */
 export async function logIn(email, password) {
-  const answer = await sendJson("/api/auth/login", { method: "POST", body: { email, password } });
-  if (answer.challenge) return { challenge: answer.challenge };
+  return begin(await sendJson("/api/auth/login", { method: "POST", body: { email, password } }));
+}
+
+/** Answers a challenge with {new_password} or {code}. Returns and throws as `logIn`. */
+export async function answerChallenge(session, given) {
+  const body = { session, ...given };
+  return begin(await sendJson("/api/auth/challenge", { method: "POST", body }));
+}
+
+/** Has a code for a new password mailed, where there is such an account. */
+export async function requestCode(email) {
+  await sendJson("/api/auth/forgot", { method: "POST", body: { email } });
+}
+
+/** Sets a new password by a code. Throws ApiError (422: `errors` says which and why). */
+export async function resetPassword(email, code, newPassword) {
+  const body = { email, code, new_password: newPassword };
+  await sendJson("/api/auth/reset", { method: "POST", body });
+}
+
+function begin(answer) {
+  if (answer.challenge) return answer;
   user = null;
   keep(pickTokens(answer));
   return {};

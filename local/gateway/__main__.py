@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from functions.api.services import services
 from local import child
+from local.aws.mailbox import Mailbox
+from local.home import MAILBOX_KEY, Home
 from local.prometheus import PrometheusSink
 from traksense.contracts.functions import API
 from traksense.observability import metrics
@@ -16,6 +18,7 @@ from traksense.wiring.api import api_from_environment
 
 from .chalice_api import ChaliceApi
 from .http_server import Server
+from .mailbox import MailboxPage
 from .refusals import refusal
 from .settings import GatewaySettings
 from .static import StaticFiles
@@ -40,7 +43,9 @@ def main(stop: child.StopRequest) -> None:
     cognito = settings.cognito
     keys = KeySet(jwks_fetcher(settings.aws_endpoint_url, cognito.user_pool_id))
     verifier = TokenVerifier(cognito.region, cognito.user_pool_id, cognito.client_id, keys)
-    gateway = Gateway(ChaliceApi(_load_app(), verifier), StaticFiles(FOLDERS), sink)
+    home = Home(settings.home)
+    mailbox = MailboxPage(Mailbox(home.aws / "mail"), home.secrets().secret(MAILBOX_KEY))
+    gateway = Gateway(ChaliceApi(_load_app(), verifier), StaticFiles(FOLDERS), sink, mailbox)
     services.use(api_from_environment(sink.queue_depths))
     server = Server(
         gateway,

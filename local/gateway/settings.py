@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from local.errors import StartupError
 from traksense.settings import CognitoSettings
@@ -13,6 +14,7 @@ from traksense.settings import CognitoSettings
 class GatewaySettings:
     """The gateway's settings."""
 
+    home: Path
     http_port: int
     aws_endpoint_url: str
     cognito: CognitoSettings
@@ -26,4 +28,7 @@ class GatewaySettings:
         endpoint = environ.get("AWS_ENDPOINT_URL", "")
         if not endpoint.startswith("http://127.0.0.1:"):
             raise StartupError("AWS_ENDPOINT_URL must be http://127.0.0.1:<port>")
-        return cls(int(port), endpoint, CognitoSettings.from_environment(environ))
+        home = environ.get("TRAKSENSE_HOME", "")
+        if not home:
+            raise StartupError("TRAKSENSE_HOME is not set")
+        return cls(Path(home), int(port), endpoint, CognitoSettings.from_environment(environ))

@@ -13,6 +13,8 @@ from traksense.observability import log_context, metrics
 
 from .chalice_api import ChaliceApi
 from .events import raw_path
+from .mailbox import PREFIX as MAILBOX
+from .mailbox import MailboxPage
 from .problems import Answer
 from .refusals import refuse
 from .static import SECURITY_HEADERS, StaticFiles
@@ -36,10 +38,17 @@ class MetricsPage(Protocol):
 class Gateway:
     """The WSGI app behind the platform's one address."""
 
-    def __init__(self, api: ChaliceApi, files: StaticFiles, page: MetricsPage) -> None:
+    def __init__(
+        self,
+        api: ChaliceApi,
+        files: StaticFiles,
+        page: MetricsPage,
+        mailbox: MailboxPage | None = None,
+    ) -> None:
         self._api = api
         self._files = files
         self._page = page
+        self._mailbox = mailbox
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -94,6 +103,14 @@ class Gateway:
 
     def _page_or_file(self, environ: dict[str, Any], path: str) -> tuple[str, Answer]:
         method = environ["REQUEST_METHOD"]
+        if self._mailbox is not None and path.startswith(MAILBOX):
+            language = environ.get("HTTP_ACCEPT_LANGUAGE")
+            mails = self._mailbox.answer(path, environ.get("QUERY_STRING", ""), language)
+            if mails is None:
+                return "mailbox", refuse(environ, 404)
+            if method not in ("GET", "HEAD"):
+                return "mailbox", refuse(environ, 405, READ_ONLY)
+            return "mailbox", mails
         if path != "/metrics":
             file = self._files.find(path)
             if file is None:

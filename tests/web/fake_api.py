@@ -40,6 +40,9 @@ PARAMETERS = {
 """Query parameters by path; any other is refused, as the API does."""
 
 
+STEPS = frozenset({"/api/auth/challenge", "/api/auth/forgot", "/api/auth/reset"})
+CODE = "123456"
+
 WIDTHS_S = {"1m": 60, "5m": 300, "1h": 3600}
 
 
@@ -56,9 +59,12 @@ def rollups(
 class ProblemError(Exception):
     """An answer that is an RFC 9457 problem document."""
 
-    def __init__(self, status: int, title: str) -> None:
+    def __init__(
+        self, status: int, title: str, errors: list[tuple[str, str]] | None = None
+    ) -> None:
         super().__init__(title)
         self.status = status
+        self.errors = [{"loc": loc, "msg": msg} for loc, msg in errors or []]
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,13 @@ class FakePlatform:
         self.device_page = 500
         self.requests: list[tuple[str, dict[str, str]]] = []
         """Path and query of each API call, in order."""
+        self.second_steps: set[str] = set()
+        """Who is asked for the code of an app."""
+        self.forgets_sessions = False
+        """Whether a log-in under way took too long."""
+        self.demands_setup = False
+        """Whether a new person has to set an app up."""
+        self.steps: list[tuple[str, dict[str, Any]]] = []
         self.renewals = 0
         self._lock = threading.Lock()
         self._tokens: dict[str, str] = {}
@@ -124,6 +137,8 @@ class FakePlatform:
         content = json.loads(body) if body else {}
         if parts.path == "/api/auth/login" and method == "POST":
             return self._log_in(content)
+        if parts.path in STEPS and method == "POST":
+            return self._step(parts.path, content)
         if parts.path == "/api/auth/refresh" and method == "POST":
             return self._renew(content)
         user = self._user(headers)
@@ -139,8 +154,30 @@ class FakePlatform:
         if email not in USERS or content.get("password") != PASSWORD:
             raise ProblemError(401, "Unauthorized")
         if USERS[email]["role"] == "newcomer":
-            return {"challenge": "NEW_PASSWORD_REQUIRED", "session": "fictional"}
+            return {"challenge": "NEW_PASSWORD_REQUIRED", "session": f"new:{email}"}
+        if email in self.second_steps:
+            return {"challenge": "SOFTWARE_TOKEN_MFA", "session": f"code:{email}"}
         return {**self._issue(email), "refresh_token": f"refresh:{email}"}
+
+    def _step(self, path: str, content: Mapping[str, Any]) -> Any:
+        """What follows a challenge, and a forgotten password."""
+        self.steps.append((path, dict(content)))
+        new = content.get("new_password")
+        if new is not None and len(new) < 12:
+            raise ProblemError(422, "Invalid", [("body.new_password", "Curta demais: 12.")])
+        if content.get("code") not in (None, CODE):
+            raise ProblemError(422, "Invalid", [("body.code", "O código está errado.")])
+        if path != "/api/auth/challenge":
+            return None
+        kind, _, email = str(content["session"]).partition(":")
+        if kind == "new" and self.demands_setup:
+            secret = "ABCDEFGH" * 4
+            uri = f"otpauth://totp/TrakSense?secret={secret}"
+            return {"challenge": "MFA_SETUP", "session": f"code:{email}", "secret": secret,
+                    "secret_uri": uri}  # fmt: skip
+        if kind not in ("new", "code") or self.forgets_sessions:
+            raise ProblemError(401, "Unauthorized")
+        return {**self._issue("ana@acme.example"), "refresh_token": "refresh:ana@acme.example"}
 
     def _renew(self, content: Mapping[str, Any]) -> dict[str, Any]:
         self.renewals += 1
@@ -285,10 +322,17 @@ def _handler(platform: FakePlatform) -> type[BaseHTTPRequestHandler]:
             try:
                 payload = platform.answer(self.command, self.path, headers, body)
             except ProblemError as problem:
-                content = {"type": "about:blank", "title": str(problem), "status": problem.status}
+                content = {
+                    "type": "about:blank",
+                    "title": str(problem),
+                    "status": problem.status,
+                    "errors": problem.errors,
+                }
                 self._send(problem.status, "application/problem+json", _encode(content))
             else:
-                self._send(200, "application/json", _encode(payload))
+                # What has nothing to say has no body, as 202 and 204 of the API.
+                body = b"" if payload is None else _encode(payload)
+                self._send(200 if body else 202, "application/json", body)
 
         def _file(self, path: str) -> None:
             prefix = next(prefix for prefix in FOLDERS if path.startswith(prefix))

@@ -8,7 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from .conftest import OpenPage, log_in
-from .fake_api import FakePlatform
+from .fake_api import CODE, FakePlatform
+from .fake_data import PASSWORD
 
 pytestmark = pytest.mark.browser
 
@@ -25,14 +26,99 @@ def test_a_wrong_password_is_said_and_the_right_one_lets_in(open_page: OpenPage)
 def test_an_empty_form_is_not_sent(open_page: OpenPage, platform: FakePlatform) -> None:
     page = open_page()
     page.locator("button[type=submit]").click()
-    expect(page.get_by_role("alert")).to_contain_text("Preencha o e-mail e a senha.")
+    expect(page.get_by_role("alert")).to_contain_text("Preencha todos os campos.")
     assert platform.calls("/api/auth/login") == []
 
 
-def test_a_challenge_is_said_in_words(open_page: OpenPage) -> None:
+def test_an_invited_person_chooses_a_password_and_is_in(
+    open_page: OpenPage, platform: FakePlatform
+) -> None:
     page = open_page()
     log_in(page, "new@acme.example")
-    expect(page.get_by_role("alert")).to_contain_text("NEW_PASSWORD_REQUIRED")
+    expect(page.get_by_role("heading", name="Escolha sua senha")).to_be_visible()
+    expect(page.locator("#login-email")).to_have_value("new@acme.example")
+    page.locator("#login-new_password").fill("curta")
+    page.get_by_role("button", name="Salvar e entrar").click()
+    expect(page.get_by_role("alert")).to_contain_text("Curta demais")
+    page.locator("#login-new_password").fill("uma frase bem comprida")
+    page.get_by_text("Mostrar a senha").click()
+    expect(page.locator("#login-new_password")).to_have_attribute("type", "text")
+    page.get_by_role("button", name="Salvar e entrar").click()
+    expect(page.locator(".topbar")).to_be_visible()
+    assert platform.steps[-1][1]["new_password"] == "uma frase bem comprida"
+
+
+def test_a_second_step_asks_for_the_code_of_an_app(
+    open_page: OpenPage, platform: FakePlatform
+) -> None:
+    platform.second_steps.add("ana@acme.example")
+    page = open_page()
+    log_in(page, "ana@acme.example")
+    page.locator("#login-code").fill("000000")
+    page.get_by_role("button", name="Confirmar").click()
+    expect(page.get_by_role("alert")).to_contain_text("O código está errado")
+    page.locator("#login-code").fill(CODE)
+    page.get_by_role("button", name="Confirmar").click()
+    expect(page.locator(".topbar")).to_be_visible()
+
+
+def test_a_pool_that_demands_an_app_has_it_set_up(
+    open_page: OpenPage, platform: FakePlatform
+) -> None:
+    platform.demands_setup = True
+    page = open_page()
+    log_in(page, "new@acme.example")
+    page.locator("#login-new_password").fill("uma frase bem comprida")
+    page.get_by_role("button", name="Salvar e entrar").click()
+    expect(page.locator(".login-secret")).to_have_text("ABCD EFGH " * 3 + "ABCD EFGH")
+    page.locator("#login-code").fill(CODE)
+    page.get_by_role("button", name="Ativar e entrar").click()
+    expect(page.locator(".topbar")).to_be_visible()
+
+
+def test_a_forgotten_password_is_set_anew_by_a_code(
+    open_page: OpenPage, platform: FakePlatform
+) -> None:
+    page = open_page()
+    page.locator("#login-email").fill("ana@acme.example")
+    page.get_by_role("button", name="Esqueci minha senha").click()
+    expect(page.locator("#login-email")).to_have_value("ana@acme.example")
+    page.get_by_role("button", name="Enviar código").click()
+    expect(page.get_by_role("alert")).to_contain_text("Se houver uma conta com este e-mail")
+    page.locator("[data-locale=en]").click()
+    expect(page.get_by_role("heading", name="Choose a new password")).to_be_visible()
+    page.locator("#login-code").fill(CODE)
+    page.locator("#login-new_password").fill(PASSWORD)
+    page.get_by_role("button", name="Save and log in").click()
+    expect(page.locator(".topbar")).to_be_visible()
+    assert [path for path, _ in platform.steps] == ["/api/auth/forgot", "/api/auth/reset"]
+
+
+def test_a_challenge_that_took_too_long_begins_anew(
+    open_page: OpenPage, platform: FakePlatform
+) -> None:
+    page = open_page()
+    log_in(page, "new@acme.example")
+    page.locator("#login-new_password").fill("uma frase bem comprida")
+    platform.forgets_sessions = True
+    page.get_by_role("button", name="Salvar e entrar").click()
+    expect(page.get_by_role("alert")).to_contain_text("demorou demais")
+    expect(page.locator("#login-password")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_no_step_is_wider_than_the_screen(
+    open_page: OpenPage, platform: FakePlatform, width: int
+) -> None:
+    platform.demands_setup = True
+    page = open_page(width=width, height=740)
+    log_in(page, "new@acme.example")
+    for field in ("#login-new_password", "#login-code"):
+        expect(page.locator(field)).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if field == "#login-new_password":
+            page.locator(field).fill("uma frase bem comprida")
+            page.locator("button[type=submit]").click()
 
 
 def test_a_server_that_is_away_is_no_wrong_password(
