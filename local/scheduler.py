@@ -9,19 +9,28 @@ from __future__ import annotations
 
 import heapq
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, Final
 
+from functions.maintenance import handler as maintenance
 from local import child
+from local.aws.identifiers import REGION
+from local.aws.server import EXPORTS_BUCKET
+from local.aws.settings import AwsSettings
 from local.bridge.runner import Handler
 from local.lambda_context import LambdaContext
 from local.prometheus import PrometheusSink
+from local.tombstones import FileTombstones
 from local.worker import load_handler
+from traksense import bootstrap
 from traksense.contracts.functions import FUNCTIONS, Function
 from traksense.contracts.schedules import SCHEDULES, Schedule
 from traksense.observability import log_context, metrics
+from traksense.services.erasure import ErasedPlaces
+from traksense.wiring.erasure import places
 
 logger = logging.getLogger(__name__)
 
@@ -102,8 +111,22 @@ def _handler(function_name: str) -> Handler:
     return load_handler(function)
 
 
+def _places(settings: AwsSettings, sink: PrometheusSink) -> ErasedPlaces:
+    """What erasure empties on one machine: as in AWS, but for tombstones and queues."""
+    return places(
+        REGION,
+        settings.ids.user_pool_id,
+        EXPORTS_BUCKET,
+        FileTombstones(settings.home / "tombstones"),
+        sink.queue_depths,
+    )
+
+
 def _main(stop: child.StopRequest) -> None:
-    metrics.use(PrometheusSink())
+    sink = PrometheusSink()
+    metrics.use(sink)
+    settings = AwsSettings.from_environment(os.environ)
+    maintenance.service.use(bootstrap.maintenance(lambda: _places(settings, sink)))
     scheduler = Scheduler(SCHEDULES, _handler)
     child.ready()
     scheduler.run(stop)

@@ -452,7 +452,10 @@ def _scope(identity: Identity, request: Request, given: dict[str, list[str]]) ->
             raise Forbidden(text("tenant.choice_forbidden"))
         if identity.tenant_id is None:
             raise Forbidden
-        return Scope.of(identity.tenant_id)
+        own = Scope.of(identity.tenant_id)
+        # A token outlives its tenant by up to an hour. From memory, so that it costs nothing.
+        services.get().tenants.profile(own)
+        return own
     if not chosen:
         return Scope.all_tenants()
     if len(set(chosen)) > 1:

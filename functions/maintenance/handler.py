@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cache
-from typing import Any
+from typing import Any, Final
 
+from functions.made import Made
 from traksense import bootstrap
 from traksense.contracts import metrics as m
 from traksense.domain.errors import RetryableError
 from traksense.observability import metrics
 from traksense.services.maintenance import MaintenanceService
 
-
-@cache
-def _service() -> MaintenanceService:
-    return bootstrap.maintenance()
+service: Final[Made[MaintenanceService]] = Made(bootstrap.maintenance)
+"""The process's service."""
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
@@ -25,7 +23,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         if job == "refresh_rollups":
             return _refresh_rollups()
         try:
-            result = _service().run(job)
+            result = service.get().run(job)
         except Exception:
             metrics.count(m.JOB_FAILURES, label=job)
             raise
@@ -43,11 +41,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 def _refresh_rollups() -> dict[str, Any]:
     try:
         with metrics.timed(m.ROLLUP_DURATION):
-            result = _service().run("refresh_rollups")
+            result = service.get().run("refresh_rollups")
     except Exception:
         metrics.count(m.ROLLUP_FAILURES)
         with suppress(RetryableError):  # the failure itself is what has to be told
-            _show_lag(_service().rollup_lag_s())
+            _show_lag(service.get().rollup_lag_s())
         raise
     metrics.count(m.ROLLUP_BUCKETS, result["buckets"])
     _show_lag(result["lag_s"])

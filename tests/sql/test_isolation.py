@@ -90,8 +90,9 @@ def fill(url: str, engine: StorageEngine) -> Seeded:
         connection.execute(
             "INSERT INTO public.device_certificates (tenant_id, device_id, thing_name, arn,"
             " certificate_id, fingerprint, serial_number, status, expires_at)"
-            " SELECT tenant_id, id, name, 'arn:' || h, h, h, '1f', 'active', 'infinity'"
-            " FROM (SELECT *, encode(sha256(id::text::bytea), 'hex') AS h FROM public.devices) d"
+            " SELECT d.tenant_id, d.id, t.slug || '_' || d.name, 'arn:' || h, h, h, '1f', 'active',"
+            " 'infinity' FROM public.devices d JOIN public.tenants t ON t.id = d.tenant_id,"
+            " LATERAL encode(sha256(d.id::text::bytea), 'hex') AS h WHERE d.gateway_id IS NULL"
         )
         connection.execute(
             "INSERT INTO public.tenant_tombstones (slug, tenant_id)"

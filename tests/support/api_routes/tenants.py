@@ -19,6 +19,25 @@ def _change(world: World, tenant: Tenant) -> Request:
     return Request({"slug": tenant.slug}, body={"limits": {"max_users": 1000}})
 
 
+def _leaving(world: World, tenant: Tenant) -> Request:
+    # Neither acme nor globex, which other calls need: somebody who just came.
+    slug = fresh("leaving")
+    with world.connect() as connection:
+        connection.execute(
+            "INSERT INTO public.tenants (slug, name) VALUES (%s, 'Leaves soon')", (slug,)
+        )
+    return Request({"slug": slug}, query={"confirm": slug})
+
+
+def _erasure(world: World, tenant: Tenant) -> Request:
+    slug = fresh("gone")
+    with world.connect() as connection:
+        connection.execute(
+            "INSERT INTO public.erasures (tenant_id, slug) VALUES (gen_random_uuid(), %s)", (slug,)
+        )
+    return Request({"slug": slug})
+
+
 def _site(world: World, tenant: Tenant) -> Request:
     with world.connect() as connection:
         row = connection.execute(
@@ -45,6 +64,23 @@ ENTRIES = (
     Entry("POST", "/api/tenants", "ops", make=_new_tenant, status=201),
     Entry("GET", "/api/tenants/{slug}", "ops", make=_tenant, objects=("path.slug",)),
     Entry("PATCH", "/api/tenants/{slug}", "ops", make=_change, objects=("path.slug",)),
+    Entry(
+        "DELETE",
+        "/api/tenants/{slug}",
+        "ops",
+        make=_leaving,
+        status=202,
+        shared=("slug",),
+        spans=True,
+    ),
+    Entry(
+        "GET",
+        "/api/tenants/{slug}/erasure",
+        "ops",
+        make=_erasure,
+        shared=("slug",),
+        spans=True,
+    ),
     Entry("GET", "/api/sites", "everyone"),
     Entry("POST", "/api/sites", "ops", make=_new_site, status=201, unchosen=422),
     Entry("GET", "/api/sites/{site_id}", "everyone", make=_site, objects=_PLACE),

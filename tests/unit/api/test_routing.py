@@ -15,8 +15,9 @@ from functions.api.app import app
 from functions.api.auditing import Audited, NotAudited
 from functions.api.models.health import HealthAnswer
 from functions.api.routing import EVERYONE, REGISTRY, Call, route
-from functions.api.services import Services, services
+from functions.api.services import services
 from functions.api.validation import NoParams
+from functions.made import Made
 from local.gateway.chalice_api import per_thread
 from traksense.contracts.metrics import Metric
 from traksense.db.connection import Database
@@ -119,7 +120,7 @@ def test_services_are_made_once_and_only_when_needed(world: World) -> None:
         made.append(1)
         return services.get()
 
-    lazy = Services(make)
+    lazy = Made(make)
     assert lazy.made is None
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda _: lazy.get(), range(50)))

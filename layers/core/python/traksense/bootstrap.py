@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING
 
 from traksense.db.connection import Database
@@ -12,6 +14,7 @@ from traksense.settings import FunctionSettings, MessageSettings
 if TYPE_CHECKING:
     from traksense.services.device_events import DeviceEventsService
     from traksense.services.directory import Directory
+    from traksense.services.erasure import ErasedPlaces
     from traksense.services.ingest import IngestService
     from traksense.services.maintenance import MaintenanceService
     from traksense.services.user_messages import UserMessages
@@ -74,16 +77,24 @@ def _directory(settings: FunctionSettings, database: Database) -> Directory:
     return Directory(SqlDirectoryLoader(database), epoch=lambda: last.value)
 
 
-def maintenance() -> MaintenanceService:
-    """The service behind the maintenance function. Raises ConfigurationError."""
+def maintenance(places: Callable[[], ErasedPlaces] | None = None) -> MaintenanceService:
+    """The service behind the maintenance function. Raises ConfigurationError.
+
+    ``places``: what is outside the database, where a runner has its own.
+    """
     settings, database = start("maintenance")
-    return maintenance_of(settings, database)
+    return maintenance_of(settings, database, places)
 
 
-def maintenance_of(settings: FunctionSettings, database: Database) -> MaintenanceService:
+def maintenance_of(
+    settings: FunctionSettings,
+    database: Database,
+    places: Callable[[], ErasedPlaces] | None = None,
+) -> MaintenanceService:
     """The maintenance jobs over a database."""
     from traksense.db.by_engine import ClosingByEngine, RollupStoreByEngine
     from traksense.db.engine import EngineOf
+    from traksense.db.erasure import SqlErasureStore
     from traksense.db.maintenance import SqlMaintenanceStore
     from traksense.db.messages import SqlMessageStore
     from traksense.db.retention import SqlRetentionStore
@@ -97,11 +108,18 @@ def maintenance_of(settings: FunctionSettings, database: Database) -> Maintenanc
     from traksense.services.retention import Keep, Retention
     from traksense.services.rollups import Rollups
     from traksense.services.segments import Segments
+    from traksense.services.tenant_erasure import TenantErasure
     from traksense.settings import RetentionSettings
 
     keep = RetentionSettings.from_environment()
     close_after = timedelta(days=keep.close_after_days)
     engine = EngineOf(database)
+
+    def erasure() -> TenantErasure:
+        # Imported when there is something to erase: it brings five adapters of AWS along.
+        from traksense.wiring.erasure import places_from_environment
+
+        return TenantErasure(SqlErasureStore(database), (places or places_from_environment)())
 
     return MaintenanceService(
         SqlMaintenanceStore(database),
@@ -126,6 +144,7 @@ def maintenance_of(settings: FunctionSettings, database: Database) -> Maintenanc
                 audit=timedelta(days=keep.audit_days),
             ),
         ),
+        erasure=cache(erasure),
     )
 
 

@@ -41,6 +41,16 @@ QUOTA_ENVIRONMENT: Final = (
 """How many requests the API answers in a minute."""
 
 
+ERASURE_ENVIRONMENT: Final = (
+    "AWS_REGION",
+    "COGNITO_USER_POOL_ID",
+    "TRAKSENSE_EXPORTS_BUCKET",
+    "TRAKSENSE_TOMBSTONES_BUCKET",
+    "TRAKSENSE_QUEUE_URLS",
+)
+"""Where, besides the database, something of a tenant may be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """One Lambda function."""
@@ -103,6 +113,7 @@ MAINTENANCE: Final = Function(
     environment=(
         *COMMON_ENVIRONMENT,
         *(name for name in RETENTION_ENVIRONMENT if name not in COMMON_ENVIRONMENT),
+        *ERASURE_ENVIRONMENT,
     ),
 )
 USER_MESSAGES: Final = Function(

@@ -54,6 +54,19 @@ RETENTION: Final = Schedule(
     payload={"job": "retention"},
 )
 
+ERASE_TENANTS: Final = Schedule(
+    name="erase-tenants",
+    function="maintenance",
+    rate_minutes=1,
+    payload={"job": "erase_tenants"},
+)
+APPLY_TOMBSTONES: Final = Schedule(
+    name="apply-tombstones",
+    function="maintenance",
+    rate_minutes=60,
+    payload={"job": "apply_tombstones"},
+)
+
 SCHEDULES: Final = (
     OFFLINE_SWEEP,
     COMMAND_TIMEOUTS,
@@ -61,5 +74,7 @@ SCHEDULES: Final = (
     REFRESH_ROLLUPS,
     CLOSE_DAYS,
     RETENTION,
+    ERASE_TENANTS,
+    APPLY_TOMBSTONES,
 )
 """Every schedule of the platform."""

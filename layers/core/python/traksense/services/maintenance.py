@@ -14,6 +14,7 @@ from traksense.services.messages import Messages
 from traksense.services.retention import Retention
 from traksense.services.rollups import Rollups
 from traksense.services.segments import CloseReport
+from traksense.services.tenant_erasure import TenantErasure
 
 PARTITION_DAYS_AHEAD: Final = 7
 """Days made ahead: a schedule that fails for less than a week is not noticed by any device."""
@@ -54,8 +55,12 @@ class MaintenanceService:
         segments: ClosesDays | None = None,
         retention: Retention | None = None,
         messages: Messages | None = None,
+        erasure: Callable[[], TenantErasure] | None = None,
     ) -> None:
-        """The parts that nothing here may touch are None."""
+        """The parts that nothing here may touch are None.
+
+        ``erasure`` is made when it is first run: it alone stands on more than the database.
+        """
         self._store = store
         self._raw_retention = raw_retention
         self._now = now
@@ -63,6 +68,7 @@ class MaintenanceService:
         self._segments = segments
         self._retention = retention
         self._messages = messages
+        self._erasure = erasure
         self._jobs: dict[str, Callable[[], dict[str, Any]]] = {
             "offline_sweep": self._offline_sweep,
             "command_timeouts": self._command_timeouts,
@@ -70,6 +76,8 @@ class MaintenanceService:
             "refresh_rollups": self._refresh_rollups,
             "close_days": self._close_days,
             "retention": self._run_retention,
+            "erase_tenants": self._erase_tenants,
+            "apply_tombstones": self._apply_tombstones,
         }
 
     @property
@@ -129,6 +137,17 @@ class MaintenanceService:
             closed["packed_messages"] = packed.messages
             closed["complete"] = closed["complete"] and packed.left == 0
         return closed
+
+    def _tenant_erasure(self) -> TenantErasure:
+        if self._erasure is None:
+            raise Invalid("there is nothing here that erases tenants")
+        return self._erasure()
+
+    def _erase_tenants(self) -> dict[str, Any]:
+        return asdict(self._tenant_erasure().run())
+
+    def _apply_tombstones(self) -> dict[str, Any]:
+        return {"buried_again": self._tenant_erasure().apply_tombstones()}
 
     def _run_retention(self) -> dict[str, Any]:
         if self._retention is None:

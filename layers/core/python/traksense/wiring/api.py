@@ -25,6 +25,7 @@ from traksense.db.dead_letters import SqlDeadLetterStore
 from traksense.db.device_writes import SqlDeviceWriteStore
 from traksense.db.devices import SqlDeviceStore
 from traksense.db.epoch import SqlEpochs
+from traksense.db.erasure import SqlErasureRequests
 from traksense.db.health import SqlHealthProbes
 from traksense.db.quotas import SqlQuotaStore
 from traksense.db.readings_query import SqlReadingStore
@@ -45,6 +46,7 @@ from traksense.services.dead_letters import DeadLetters
 from traksense.services.device_import import DeviceImport
 from traksense.services.device_writes import DeviceWrites
 from traksense.services.devices import Devices
+from traksense.services.erasure import Erasures
 from traksense.services.health import Health, QueueDepths
 from traksense.services.provisioning import Provisioning
 from traksense.services.publisher import Publisher
@@ -120,6 +122,7 @@ class ApiServices:
     commands: Commands
     dead_letters: DeadLetters
     replays: Replays
+    erasures: Erasures
     health: Health
     login: Login
     cache: Cache
@@ -169,6 +172,7 @@ def api(
         commands=Commands(SqlCommandStore(database), outside.publisher, tenant_of),
         dead_letters=DeadLetters(SqlDeadLetterStore(database)),
         replays=Replays(SqlReplayStore(database), outside.publisher),
+        erasures=Erasures(SqlErasureRequests(database)),
         health=Health(SqlHealthProbes(database), queues),
         login=outside.login,
         audit=AuditLog(SqlAuditStore(database), lambda: metrics.count(AUDIT_FAILURES)),
