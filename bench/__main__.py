@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import audit, commands, imports, ingest, latency, startup, storage
+from bench import audit, commands, devices, imports, ingest, latency, startup, storage
 from bench.bars import print_bars
 from bench.results import Figures
 from bench.servers import embedded_postgres
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[Figures], None]] = {
     "latency": latency.run,
     "audit": audit.run,
     "commands": commands.run,
+    "devices": devices.run,
     "imports": imports.run,
     "startup": startup.run,
 }

@@ -37,6 +37,8 @@ BARS: Final = (
     Bar("late_backlog_s", 90, "s"),
     Bar("audit_added_ms", 1, "ms"),
     Bar("command_round_trip_p50_ms", 300, "ms"),
+    Bar("import_10000_devices_s", 60, "s"),
+    Bar("provision_1000_devices_s", 30, "s"),
 )
 
 

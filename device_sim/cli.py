@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
-from . import fleet, recording, replay
+from . import fleet, provision, recording, replay
 from .connection import Network
 from .endpoints import Device, Endpoints, EndpointsError, load
 from .faults import Fault
@@ -80,6 +80,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="broker and devices (default: %(default)s)")  # fmt: skip
     add("--devices", type=_count, metavar="N",
         help="the first N simulated devices (default: all)")  # fmt: skip
+    add("--provision", action="store_true",
+        help="have a local platform make those that --devices asks for and it lacks")  # fmt: skip
     add("--rate", type=_positive, metavar="R",
         help="messages per second over the whole fleet (default: one every "
         f"{SECONDS_PER_REPORT:g} s a device; a replay: no limit)")  # fmt: skip
@@ -115,6 +117,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def check(options: argparse.Namespace) -> None:
     """Raises UsageError where options do not go together."""
+    if options.provision and options.devices is None:
+        raise UsageError("--provision goes with --devices N")
     if options.replay is None:
         for name in ("point", "device", "step", "speed", "batch"):
             if getattr(options, name) is not None:
@@ -181,6 +185,8 @@ class _Run:
 
 
 def _fleet(options: argparse.Namespace, endpoints: Endpoints) -> int:
+    if options.provision:
+        endpoints = provision.enough(options.endpoints, endpoints, options.devices)
     devices = endpoints.fleet(options.devices)
     run = _Run(options, endpoints, [(device, build(device, options.seed)) for device in devices])
     rate = options.rate or len(devices) / SECONDS_PER_REPORT
