@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench lock clean
+.PHONY: help setup run test lint format bench fuzz lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ format: setup  ## Format the code and mend what can be mended
 
 bench: setup  ## Measure, print a table and write bench/results.json
 	@exec $(BIN)/python -m bench $(ARGS)
+
+fuzz: setup  ## Send the API thousands of generated requests as each role; ARGS="--seed 7 --roles viewer"
+	@exec $(BIN)/python -m tests.support.fuzz $(ARGS)
 
 lock: setup  ## Resolve pyproject.toml anew into requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

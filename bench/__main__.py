@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import audit, commands, devices, imports, ingest, latency, startup, storage
+from bench import api, audit, commands, devices, imports, ingest, latency, startup, storage
 from bench.bars import print_bars
 from bench.results import Figures
 from bench.servers import embedded_postgres
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[Figures], None]] = {
     "storage": storage.run,
     "storage_timescale": storage.run_on_timescale,
     "latency": latency.run,
+    "api": api.run,
     "audit": audit.run,
     "commands": commands.run,
     "devices": devices.run,

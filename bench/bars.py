@@ -35,6 +35,8 @@ BARS: Final = (
     Bar("query_10x24h_1m_p95_ms", 80, "ms"),
     Bar("rollup_cpu_s_per_million", 1.5, "s"),
     Bar("late_backlog_s", 90, "s"),
+    Bar("api_warm_p95_ms", 10, "ms"),
+    Bar("api_round_trips", 1, "beyond own"),
     Bar("audit_added_ms", 1, "ms"),
     Bar("command_round_trip_p50_ms", 300, "ms"),
     Bar("import_10000_devices_s", 60, "s"),
