@@ -446,3 +446,32 @@ def test_decimals_keep_their_digits(
     payload = json.dumps(normalised(stamp(), temp=0.0)).replace("0.0", "73.96732207").encode()
     take(ingest, record(telem("acme", "chiller-1"), payload))
     assert rows(database_url, "SELECT v_num::text FROM m_raw") == [("73.96732207",)]
+
+
+def test_what_a_retired_device_sends_is_a_dead_letter_and_its_neighbours_go_on(
+    database_url: str, ingest: IngestService, seeded: Seeded
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE public.devices d SET status = 'retired' FROM public.tenants t"
+            " WHERE t.id = d.tenant_id AND t.slug = 'acme' AND d.name IN ('chiller-1', 'meter-D01')"
+        )
+    meters = {
+        "gateway": fleet.GATEWAY_MAC,
+        "timestamp": stamp(),
+        "leituras": [
+            {"dispositivo": code, "valor": "1", "unidade": "kWh"} for code in ("D01", "D02")
+        ],
+    }
+    result = take(
+        ingest,
+        record(telem("acme", "chiller-1"), normalised(stamp(), temp=1.0)),
+        record(telem("globex", "chiller-1"), normalised(stamp(), temp=1.0)),
+        record(f"tds_new/devices/{fleet.GATEWAY_MAC}/telemetry", meters),
+    )
+    assert (result.failed, result.stored) == ([], 2)
+    assert result.reasons == {"device_retired": 2}
+    assert {letter[:2] for letter in letters(database_url)} == {
+        ("device_retired", "chiller-1 is retired"),
+        ("device_retired", "D01: meter-D01 is retired"),
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from functions import sqs
@@ -244,3 +245,14 @@ def test_a_clock_that_is_wrong_costs_no_ack(
     first = platform.commands[key]
     assert first is not None
     assert (first.ts_exec is not None) == kept
+
+
+def test_a_retired_device_is_not_heard(
+    platform: InMemoryPlatform, service: DeviceEventsService
+) -> None:
+    retired = msgspec.structs.replace(platform.devices["acme_chiller-1"], is_retired=True)
+    platform.devices["acme_chiller-1"] = retired
+    result = take(service, state(ONLINE), boot(), boot(device="chiller-2"))
+    assert (result.failed, result.reasons) == ([], {"device_retired": 2})
+    assert not online(platform)
+    assert len(platform.events) == 1
