@@ -9,7 +9,8 @@ asks nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, Protocol
 from uuid import UUID, uuid4
 
@@ -22,6 +23,9 @@ from traksense.domain.rates import MINUTE_US, Arrival, Claim
 
 MAX_COUNTED: Final = 100_000
 """Minutes of topics that a container counts in memory; beyond that the oldest are forgotten."""
+
+_topic = attrgetter("topic")
+_received_at_us = attrgetter("received_at_us")
 
 _Key = tuple[str, int]
 """Topic, and minutes since the Unix epoch."""
@@ -57,11 +61,13 @@ class MessageRates:
         self._container = uuid4()
         self._counted: dict[_Key, int] = {}
         self._settled: set[_Key] = set()
+        self._in_hand: Mapping[_Key, int] = {}
 
     def screen(self, messages: Sequence[Message], find: Callable[[str], Device | None]) -> Settled:
         """Decide which of a batch are surplus. Raises DatabaseAway."""
         near: dict[_Key, tuple[Device, int]] = {}
-        for key, count in _counts(messages).items():
+        self._in_hand = _counts(messages)
+        for key, count in self._in_hand.items():
             device = find(key[0])
             if device is not None:
                 rate = device.max_messages_per_minute or self._platform_rate
@@ -75,11 +81,11 @@ class MessageRates:
         return settled
 
     def took(self, messages: Sequence[Message], failed: Collection[str]) -> None:
-        """Remember what was dealt with for good; what failed comes again and counts then."""
-        counted = self._counted
+        """Remember what of the screened batch is done; what failed counts when it comes again."""
+        counted, taken = self._counted, self._in_hand
         if failed:
-            messages = [message for message in messages if message.id not in failed]
-        for key, count in _counts(messages).items():
+            taken = _counts([message for message in messages if message.id not in failed])
+        for key, count in taken.items():
             counted[key] = counted.get(key, 0) + count
         if len(counted) > MAX_COUNTED:
             newest = sorted(counted, key=lambda key: key[1])[-MAX_COUNTED // 2 :]
@@ -114,5 +120,12 @@ class MessageRates:
         return [rates.mark(name, key[1], b"", n) for n in range(self._counted.get(key, 0))]
 
 
-def _counts(messages: Sequence[Message]) -> Counter[_Key]:
-    return Counter([(message.topic, message.received_at_us // MINUTE_US) for message in messages])
+def _counts(messages: Sequence[Message]) -> Mapping[_Key, int]:
+    """How many messages there are of each topic and minute: once for every batch, so quickly."""
+    if not messages:
+        return {}
+    arrivals = list(map(_received_at_us, messages))
+    minute = min(arrivals) // MINUTE_US
+    if max(arrivals) // MINUTE_US == minute:
+        return {(topic, minute): n for topic, n in Counter(map(_topic, messages)).items()}
+    return Counter(zip(map(_topic, messages), [at // MINUTE_US for at in arrivals], strict=True))
