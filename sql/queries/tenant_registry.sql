@@ -16,14 +16,14 @@ WHERE t.slug > %(after)s::text
 ORDER BY t.slug
 LIMIT %(limit)s
 
--- name: tenant
--- One tenant by id.
+-- name: tenant_of_slug
+-- One tenant by slug, whether it is being erased or not.
 SELECT t.id, t.slug, t.name, t.time_zone, t.locale, t.commands_enabled,
        t.max_devices, t.max_users, t.requests_per_minute, t.user_requests_per_minute,
        t.raw_retention_days, t.retention_1m_days, t.retention_5m_days, t.retention_1h_days,
        t.created_at, t.erasing_at
 FROM public.tenants t
-WHERE t.id = %(tenant_id)s
+WHERE t.slug = %(slug)s
 
 -- name: tenant_id_of_slug
 -- The id of a tenant by slug, whether it is being erased or not.

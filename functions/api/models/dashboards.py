@@ -105,7 +105,7 @@ class KpiPanel(PanelModel):
     )
 
 
-class CommandParams(Part):
+class SentParams(Part):
     """Parameters of a command."""
 
     model_config = ConfigDict(
@@ -129,7 +129,7 @@ class ButtonPanel(PanelModel):
 
     type: Literal["button"]
     op: Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,63}$", description="The command's.")]
-    params: CommandParams = CommandParams.model_validate({})
+    params: SentParams = SentParams.model_validate({})
     confirm: LabelsModel = Field(
         default={}, description="What is asked before the command is given; left out: nothing."
     )

@@ -27,9 +27,9 @@ class SqlTenantRegistryStore:
             rows = cursor.execute(self._queries["tenants_page"], parameters).fetchall()
         return [Tenant(*row) for row in rows]
 
-    def get(self, tenant_id: UUID) -> Tenant | None:
-        """One tenant."""
-        return self._one("tenant", {"tenant_id": tenant_id})
+    def find(self, slug: str) -> Tenant | None:
+        """The tenant with this slug, also one that is being erased."""
+        return self._one("tenant_of_slug", {"slug": slug})
 
     def id_of(self, slug: str) -> UUID | None:
         """The id of a tenant by slug."""

@@ -61,8 +61,8 @@ class TenantRegistryStore(Protocol):
     def page(self, only: UUID | None, q: str | None, after: str, limit: int) -> Sequence[Tenant]:
         """Up to ``limit`` tenants by slug, those after a slug; ``only`` one of them."""
 
-    def get(self, tenant_id: UUID) -> Tenant | None:
-        """One tenant."""
+    def find(self, slug: str) -> Tenant | None:
+        """The tenant with this slug, also one that is being erased."""
 
     def id_of(self, slug: str) -> UUID | None:
         """The id of a tenant by slug, also of one that is being erased."""
@@ -95,8 +95,8 @@ class TenantRegistry:
 
     def get(self, scope: Scope, slug: str) -> Tenant:
         """One tenant, also while it is being erased. Raises NotFound."""
-        found = self._store.get(self._id_of(scope, slug))
-        if found is None:
+        found = self._store.find(slug)
+        if found is None or scope.tenant_id not in (None, found.id):
             raise _not_found(slug)
         return found
 
@@ -118,7 +118,7 @@ class TenantRegistry:
         changed = self._store.change(tenant_id, fields)
         if changed is not None:
             return changed
-        if self._store.get(tenant_id) is None:
+        if self._store.find(slug) is None:
             raise _not_found(slug)
         raise Conflict(text("tenant.being_erased", slug=slug))
 
