@@ -203,8 +203,8 @@ def run(
         str(Path(sys.executable).parent / "st"), "--config-file", str(config), "run", str(schema),
         "--url", target.url, "--phases", phases, "--checks", "all",
         "--exclude-checks", "ignored_auth,use_after_free,ensure_resource_availability",
-        "--max-examples", str(examples), "--seed", str(seed), "--generation-deterministic",
-        "--no-shrink", "--continue-on-failure", "--workers", "2",
+        "--max-examples", str(examples), "--seed", str(seed), "--generation-database", "none",
+        "--no-shrink", "--continue-on-failure", "--workers", "1",
         "--suppress-health-check", "all", "--warnings", "off", "--no-color",
         *(["--header", f"Authorization: {header}"] if header else []),
     ]  # fmt: skip
