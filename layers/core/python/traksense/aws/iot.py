@@ -152,7 +152,11 @@ class IotThings:
     def _lazy_client(self) -> Any:
         with self._lock:
             if self._client is None:
-                self._client = self._make_client(self._region)
+                client = self._make_client(self._region)
+                # Its exceptions are classes made at first use: two threads would make two of each,
+                # and then what one of them waits for is never what is raised.
+                assert client.exceptions
+                self._client = client
             return self._client
 
 
