@@ -43,7 +43,8 @@ def test_a_profile_that_another_container_changed_is_shown_at_once(
 
     before = locale()
     kept = hits(cache, "profile")
-    assert (locale(), hits(cache, "profile")) == (before, kept + 1)
+    assert locale() == before
+    assert hits(cache, "profile") > kept
     other = "en" if before != "en" else "pt-BR"
     change(world, "UPDATE public.tenants SET locale = %s WHERE id = %s", other, world.acme.id)
     assert locale() == other
