@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from functions.api.models.base import Answer, Utc
+from functions.api.models.devices import DeviceAnswer
 from functions.api.validation import Body, UuidText
 from traksense.services.provisioning import MOST_AT_ONCE
 
@@ -103,3 +104,13 @@ class CertificatesAnswer(Answer):
     """A device's certificates, newest first."""
 
     items: list[CertificateAnswer]
+
+
+class CreatedDeviceAnswer(DeviceAnswer):
+    """A new device. With ``provision=true``: its credentials, shown this once."""
+
+    credentials: CredentialsAnswer | None = Field(description="Null where none were asked for.")
+    provision_error: str | None = Field(
+        description="Why there are none although they were asked for; the device is made, and "
+        "can be provisioned by a call of its own."
+    )

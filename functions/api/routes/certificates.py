@@ -26,7 +26,7 @@ from functions.api.models.certificates import (
 from functions.api.routing import JSON, OPS, Call, Download, Header, Reply, route
 from functions.api.validation import NoParams
 from traksense.contracts import topics
-from traksense.domain.errors import RetryableError
+from traksense.domain.errors import RetryableError, TrakSenseError
 from traksense.i18n.catalogue import Locale, Text, translate
 from traksense.services.device_writes import chosen
 from traksense.services.things import Credentials, Endpoint, Provisioned
@@ -134,16 +134,22 @@ def credentials_answer(made: Credentials, endpoint: Endpoint) -> CredentialsAnsw
     )
 
 
+def reason_of(error: TrakSenseError | None, locale: Locale) -> str:
+    """Why there are no credentials, in the caller's language."""
+    said = next((part for part in getattr(error, "args", ()) if isinstance(part, Text)), None)
+    if said is not None:
+        return problem.said(said, locale)
+    is_retryable = isinstance(error, RetryableError)
+    return translate(locale, f"problem.{'unavailable' if is_retryable else 'conflict'}.detail")
+
+
 def _issued(outcome: Provisioned, locale: Locale) -> IssuedAnswer:
     made, error = outcome.credentials, outcome.error
     if made is None:
-        is_retryable = isinstance(error, RetryableError)
-        said = next((part for part in getattr(error, "args", ()) if isinstance(part, Text)), None)
-        key = "problem.unavailable.detail" if is_retryable else "problem.conflict.detail"
         return IssuedAnswer(
             device_id=outcome.device_id, thing_name=None, certificate_id=None, certificate=None,
-            private_key=None, expires_at=None, retry=is_retryable,
-            error=translate(locale, key) if said is None else problem.said(said, locale),
+            private_key=None, expires_at=None, retry=isinstance(error, RetryableError),
+            error=reason_of(error, locale),
         )  # fmt: skip
     return IssuedAnswer(
         device_id=outcome.device_id, thing_name=made.thing.name,

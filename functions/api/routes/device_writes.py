@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
 from chalice.app import Blueprint
+from pydantic import Field
 
 from functions.api.auditing import Audited
+from functions.api.models.certificates import CreatedDeviceAnswer
 from functions.api.models.device_writes import ChangeDevice, ChangePoint, CreateDevice
 from functions.api.models.devices import DeviceAnswer, PointAnswer
+from functions.api.routes.certificates import credentials_answer, reason_of
 from functions.api.routing import OPS, Call, Reply, route
-from functions.api.validation import NoParams
+from functions.api.validation import NoParams, Params, TrueOrFalse
+from traksense.domain.errors import TrakSenseError
 from traksense.services.device_writes import DeviceChange, NewDevice, PointChange
 from traksense.services.scope import Scope
 
 blueprint: Final = Blueprint(__name__)
+
+
+class CreateParams(Params):
+    """What else is to be done for a new device."""
+
+    provision: TrueOrFalse = Field(
+        default=False, description="Give it a certificate and a key at once."
+    )
 
 
 @route(
@@ -23,15 +36,32 @@ blueprint: Final = Blueprint(__name__)
     "/api/devices",
     roles=OPS,
     audit=Audited("devices.create"),
+    params=CreateParams,
     body=CreateDevice,
-    response=DeviceAnswer,
+    response=CreatedDeviceAnswer,
     statuses=(201,),
 )
-def create_device(call: Call[NoParams, CreateDevice]) -> Reply:
+def create_device(call: Call[CreateParams, CreateDevice]) -> Reply:
     """Makes a device with its points from a template; the tenant has to be chosen."""
     made = call.services.device_writes.create(call.scope, _new(call.body))
     device = call.services.devices.get(call.scope, made.id)
-    return Reply(201, DeviceAnswer.of(device), {"Location": f"/api/devices/{device.id}"})
+    answer = CreatedDeviceAnswer(**dict(DeviceAnswer.of(device)), **_provisioned(call, made.id))
+    return Reply(201, answer, {"Location": f"/api/devices/{device.id}"})
+
+
+def _provisioned(call: Call[CreateParams, CreateDevice], device_id: UUID) -> dict[str, Any]:
+    """The new device's credentials where they are asked for, or why there are none yet: the
+    device is made either way, and provisioning may be asked for again.
+    """
+    if not call.params.provision:
+        return {"credentials": None, "provision_error": None}
+    provisioning = call.services.provisioning
+    try:
+        endpoint = provisioning.endpoint()
+        made = provisioning.provision(call.scope, device_id)
+    except TrakSenseError as error:
+        return {"credentials": None, "provision_error": reason_of(error, call.locale)}
+    return {"credentials": credentials_answer(made, endpoint), "provision_error": None}
 
 
 @route(

@@ -260,6 +260,39 @@ def test_the_registry_away_is_503_and_the_next_call_goes_through(
     assert revoke(device).json == {"revoked": 1}
 
 
+def created(**fields: object) -> Answer:
+    body = {"name": fresh("thing"), "site": "plant", "template": "chiller", **fields}
+    query = {"provision": "true"}
+    return call("POST", "/api/devices", OPERATOR, query=query, headers=ACME, body=body)
+
+
+def test_a_new_device_gets_its_key_in_the_same_call_if_it_is_asked_for(
+    world: World, things: FakeThings
+) -> None:
+    answer = created()
+    assert answer.status == 201
+    given = answer.json["credentials"]
+    assert given["private_key"].startswith("-----BEGIN")
+    assert given["thing_name"] == f"acme_{answer.json['name']}"
+    assert answer.json["provision_error"] is None
+    assert statuses(answer.json["id"]) == ["active"]
+    assert call("GET", f"/api/devices/{answer.json['id']}", OPERATOR).json.keys() == (
+        answer.json.keys() - {"credentials", "provision_error"}
+    )
+
+
+def test_a_new_device_is_made_although_it_cannot_be_provisioned_yet(
+    world: World, things: FakeThings
+) -> None:
+    things.away = True
+    answer = created()
+    things.away = False
+    assert answer.status == 201
+    assert answer.json["credentials"] is None
+    assert "Try again" in answer.json["provision_error"]
+    assert provision(answer.json["id"]).status == 200
+
+
 class Office:
     """Provisioning over a registry of its own, whose process can be killed, and a clock."""
 
