@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import psycopg
 
 from functions.api.app import app
 from functions.api.services import services
@@ -72,11 +73,24 @@ class _NoPage:
         return b""
 
 
+class _Remembering(Database):
+    """Remembers the connection of each thread, since the threads are the server's."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.opened: list[psycopg.Connection[Any]] = []
+
+    def _open(self) -> psycopg.Connection[Any]:
+        connection = super()._open()
+        self.opened.append(connection)
+        return connection
+
+
 @contextmanager
 def target(database_url: str, folder: Path) -> Iterator[Target]:
     """The API over acme and globex, served on a free port of 127.0.0.1."""
     login = FakeLogin()
-    database = Database(database_url)
+    database = _Remembering(database_url)
     world = make_world(database_url, login, database)
     services.use(api(database, outside(login)))
     counted = Counted(Gateway(ChaliceApi(app, verifier()), StaticFiles({"/": folder}), _NoPage()))
@@ -96,7 +110,8 @@ def target(database_url: str, folder: Path) -> Iterator[Target]:
         stop.request()
         thread.join(10)
         services.use(None)
-        database.close()
+        for connection in database.opened:
+            connection.close()
 
 
 def token(target: Target, role: str) -> str | None:
