@@ -23,7 +23,7 @@ def fuzzed(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -
 def test_no_generated_request_gets_an_answer_that_is_not_described(
     fuzzed: Target, role: str, tmp_path: Path
 ) -> None:
-    found = run(fuzzed, role, tmp_path, examples=2, seed=1, phases="examples,fuzzing")
+    found = run(fuzzed, role, tmp_path, examples=1, seed=1, phases="examples,fuzzing")
     assert found.is_clean, found.report
-    assert found.requests > 100
+    assert found.requests > 40
     assert not [status for status in found.statuses if status >= 500]
