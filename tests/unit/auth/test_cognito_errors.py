@@ -12,6 +12,8 @@ from traksense.aws.cognito import Challenge, Cognito, Tokens
 class FakeClient:
     """Answers InitiateAuth with what it was given, and remembers the calls."""
 
+    exceptions = object()
+
     def __init__(self, answer: Any) -> None:
         self._answer = answer
         self.calls: list[dict[str, Any]] = []

@@ -9,14 +9,13 @@ from __future__ import annotations
 import base64
 import json
 import logging
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
 
 from traksense.auth.errors import BadCredentials, IdentityProviderAway, Throttled
 from traksense.auth.passwords import check_password, password_refused
+from traksense.aws.clients import LazyClient, MakeClient, new_client
 from traksense.domain.errors import Invalid
 from traksense.i18n.catalogue import text
 
@@ -119,13 +118,10 @@ class Cognito:
         self,
         client_id: str,
         region: str,
-        make_client: Callable[[str], BaseClient] | None = None,
+        make_client: MakeClient | None = None,
     ) -> None:
         self._client_id = client_id
-        self._region = region
-        self._make_client = make_client or signed_client
-        self._client: BaseClient | None = None
-        self._lock = threading.Lock()
+        self._client = LazyClient(region, make_client or signed_client)
 
     def login(self, email: str, password: str) -> Tokens | Challenge:
         """Log in. Raises BadCredentials, Throttled or IdentityProviderAway."""
@@ -262,18 +258,12 @@ class Cognito:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return getattr(self._lazy_client(), operation)(**parameters)
+            return getattr(self._client.get(), operation)(**parameters)
         except ClientError as error:
             found = error.response["Error"]
             raise _Refusal(found["Code"], found.get("Message", "")) from error
         except BotoCoreError as error:
             raise IdentityProviderAway("the user pool cannot be reached") from error
-
-    def _lazy_client(self) -> BaseClient:
-        with self._lock:
-            if self._client is None:
-                self._client = self._make_client(self._region)
-            return self._client
 
 
 def signed_client(region: str) -> BaseClient:
@@ -282,16 +272,7 @@ def signed_client(region: str) -> BaseClient:
     botocore leaves the calls unsigned that Cognito offers to the public, InitiateAuth among them.
     Cognito takes them signed as well, and the local emulator takes nothing else.
     """
-    import boto3
-    from botocore.config import Config
-
-    client: BaseClient = boto3.session.Session().client(
-        "cognito-idp",
-        region_name=region,
-        config=Config(
-            connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 2}
-        ),
-    )
+    client = new_client("cognito-idp", region)
     client.meta.events.register_first("choose-signer.cognito-identity-provider.*", lambda **_: "v4")
     return client
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -11,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from traksense.aws.clients import LazyClient, MakeClient, new_client
 from traksense.contracts import things
 from traksense.contracts.things import Thing
 from traksense.services.things import Endpoint, Issued, RegistryAway
@@ -36,17 +36,14 @@ class IotThings:
         self,
         region: str,
         ca_file: Path | None = None,
-        make_client: Callable[[str], BaseClient] | None = None,
+        make_client: MakeClient | None = None,
     ) -> None:
         """``ca_file``: PEM of the authority that signed the endpoint's certificate, if not Amazon.
 
         It is read when the endpoint is asked for.
         """
-        self._region = region
         self._ca_file = ca_file
-        self._make_client = make_client or iot_client
-        self._client: BaseClient | None = None
-        self._lock = threading.Lock()
+        self._client = LazyClient(region, make_client or iot_client)
         self._endpoint: Endpoint | None = None
 
     def put_thing(self, thing: Thing) -> None:
@@ -116,7 +113,7 @@ class IotThings:
 
     def _prepared(self, call: Callable[[], Any]) -> None:
         """A call that needs the account's thing type or policies, which are made at need."""
-        iot = self._lazy_client()
+        iot = self._client.get()
         try:
             call()
         except iot.exceptions.ResourceNotFoundException:
@@ -141,23 +138,13 @@ class IotThings:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            yield self._lazy_client()
+            yield self._client.get()
         except ClientError as error:
             code = error.response["Error"]["Code"]
             _log.warning("the registry of things refused a call", extra={"code": code})
             raise RegistryAway(f"the registry of things answers {code}") from error
         except BotoCoreError as error:
             raise RegistryAway("the registry of things cannot be reached") from error
-
-    def _lazy_client(self) -> Any:
-        with self._lock:
-            if self._client is None:
-                client = self._make_client(self._region)
-                # Its exceptions are classes made at first use: two threads would make two of each,
-                # and then what one of them waits for is never what is raised.
-                assert client.exceptions
-                self._client = client
-            return self._client
 
 
 def _unless(expected: type[Exception], call: Callable[[], Any]) -> None:
@@ -170,17 +157,4 @@ def _unless(expected: type[Exception], call: Callable[[], Any]) -> None:
 
 def iot_client(region: str) -> BaseClient:
     """A boto3 client of AWS IoT's control plane, which slows down where it is told to."""
-    import boto3
-    from botocore.config import Config
-
-    client: BaseClient = boto3.session.Session().client(
-        "iot",
-        region_name=region,
-        config=Config(
-            connect_timeout=3,
-            read_timeout=10,
-            max_pool_connections=16,
-            retries={"mode": "adaptive", "max_attempts": 4},
-        ),
-    )
-    return client
+    return new_client("iot", region, attempts=4, mode="adaptive", connections=16)

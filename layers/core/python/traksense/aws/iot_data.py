@@ -7,10 +7,9 @@ broker's acknowledgement.
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from traksense.aws.clients import LazyClient, MakeClient, new_client
 from traksense.services.publisher import PublisherAway, PublishRefused
 
 if TYPE_CHECKING:
@@ -25,11 +24,8 @@ _THROTTLED: Final = frozenset({"ThrottlingException", "TooManyRequestsException"
 class IotDataPublisher:
     """Implements ``services.publisher.Publisher``. Its client is made at the first call."""
 
-    def __init__(self, region: str, make_client: Callable[[str], BaseClient] | None = None) -> None:
-        self._region = region
-        self._make_client = make_client or data_plane_client
-        self._client: BaseClient | None = None
-        self._lock = threading.Lock()
+    def __init__(self, region: str, make_client: MakeClient | None = None) -> None:
+        self._client = LazyClient(region, make_client or data_plane_client)
 
     def publish(
         self,
@@ -48,7 +44,7 @@ class IotDataPublisher:
 
         expiry = {} if expiry_s is None else {"messageExpiry": expiry_s}
         try:
-            self._lazy_client().publish(
+            self._client.get().publish(
                 topic=topic, payload=payload, qos=qos, retain=retain, **expiry
             )
         except ClientError as error:
@@ -58,26 +54,10 @@ class IotDataPublisher:
         except BotoCoreError as error:
             raise PublisherAway("the IoT data plane cannot be reached") from error
 
-    def _lazy_client(self) -> BaseClient:
-        with self._lock:
-            if self._client is None:
-                self._client = self._make_client(self._region)
-            return self._client
-
 
 def data_plane_client(region: str) -> BaseClient:
     """A boto3 client of the account's data plane."""
-    import boto3
-    from botocore.config import Config
-
-    client: BaseClient = boto3.session.Session().client(
-        "iot-data",
-        region_name=region,
-        config=Config(
-            connect_timeout=3, read_timeout=6, retries={"mode": "standard", "max_attempts": 2}
-        ),
-    )
-    return client
+    return new_client("iot-data", region, read_timeout_s=6)
 
 
 def _translate(error: Any, topic: str) -> PublisherAway | PublishRefused:

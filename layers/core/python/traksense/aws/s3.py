@@ -6,13 +6,13 @@ Whatever a tenant's file is for, its key begins with the tenant's id: ``{tenant_
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from traksense.aws.clients import LazyClient, MakeClient, new_client
 from traksense.domain.errors import RetryableError
 from traksense.services.erasure import Tombstone
 
@@ -29,42 +29,24 @@ class S3Away(RetryableError):
 class Bucket:
     """One bucket. Its boto3 client is made at the first call."""
 
-    def __init__(
-        self, name: str, region: str, make_client: Callable[[str], BaseClient] | None = None
-    ) -> None:
+    def __init__(self, name: str, region: str, make_client: MakeClient | None = None) -> None:
         self.name = name
-        self._region = region
-        self._make_client = make_client or s3_client
-        self._client: Any = None
-        self._lock = threading.Lock()
+        self._client = LazyClient(region, make_client or s3_client)
 
     @contextmanager
     def calls(self) -> Iterator[Any]:
         """The client; what fails inside is S3Away."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        with self._lock:
-            if self._client is None:
-                self._client = self._make_client(self._region)
         try:
-            yield self._client
+            yield self._client.get()
         except (BotoCoreError, ClientError) as error:
             raise S3Away(f"the bucket {self.name}: {error}") from error
 
 
 def s3_client(region: str) -> BaseClient:
     """A boto3 client of S3."""
-    import boto3
-    from botocore.config import Config
-
-    client: BaseClient = boto3.session.Session().client(
-        "s3",
-        region_name=region,
-        config=Config(
-            connect_timeout=3, read_timeout=20, retries={"mode": "standard", "max_attempts": 3}
-        ),
-    )
-    return client
+    return new_client("s3", region, read_timeout_s=20, attempts=3)
 
 
 class S3TenantObjects:

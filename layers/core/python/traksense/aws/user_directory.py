@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from traksense.auth.errors import IdentityProviderAway, Throttled
 from traksense.auth.identity import TENANT_CLAIM, Role
+from traksense.aws.clients import LazyClient, MakeClient
 from traksense.aws.cognito import signed_client
 from traksense.services.user_messages import TENANT_METADATA
 from traksense.services.users import Person, SomebodyElse, Standing
 
 if TYPE_CHECKING:
-    from botocore.client import BaseClient
+    pass
 
 _log = logging.getLogger(__name__)
 
@@ -32,13 +31,10 @@ class CognitoDirectory:
         self,
         pool_id: str,
         region: str,
-        make_client: Callable[[str], BaseClient] | None = None,
+        make_client: MakeClient | None = None,
     ) -> None:
         self._pool_id = pool_id
-        self._region = region
-        self._make_client = make_client or signed_client
-        self._client: BaseClient | None = None
-        self._lock = threading.Lock()
+        self._client = LazyClient(region, make_client or signed_client)
 
     def ensure(self, person: Person, *, invite: bool, sign_out: bool) -> Standing:
         """Bring the pool to this. Raises SomebodyElse, Throttled or IdentityProviderAway."""
@@ -133,7 +129,7 @@ class CognitoDirectory:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return getattr(self._lazy_client(), operation)(UserPoolId=self._pool_id, **parameters)
+            return getattr(self._client.get(), operation)(UserPoolId=self._pool_id, **parameters)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if (missing_ok and code == "UserNotFoundException") or (
@@ -146,12 +142,6 @@ class CognitoDirectory:
             raise IdentityProviderAway("the user pool does not answer as it should") from error
         except BotoCoreError as error:
             raise IdentityProviderAway("the user pool cannot be reached") from error
-
-    def _lazy_client(self) -> BaseClient:
-        with self._lock:
-            if self._client is None:
-                self._client = self._make_client(self._region)
-            return self._client
 
 
 def _pairs(values: dict[str, str]) -> list[dict[str, str]]:
