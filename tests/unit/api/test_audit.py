@@ -214,7 +214,8 @@ def test_an_entry_that_cannot_be_added_is_logged_whole_and_counted_and_the_call_
         "devices.list", 200, str(world.acme.id),
     )  # fmt: skip
     assert (kept["email"], kept["record_count"]) == ("ana@acme.example", 3)
-    assert counted.seen == [(AUDIT_FAILURES.name, None)]
+    of_audit = [seen for seen in counted.seen if not seen[0].startswith("Cache")]
+    assert of_audit == [(AUDIT_FAILURES.name, None)]
 
 
 def test_every_route_that_writes_is_audited() -> None:
