@@ -313,7 +313,7 @@ def event(device: Device, event_id: str, kind: str = "boot") -> StoredEvent:
 def test_evidence_is_applied_in_its_order_and_flips_are_counted_by_their_end(world: World) -> None:
     chiller, other = world.device(), world.device("acme", "plant", "chiller-2")
     later = NOW + timedelta(seconds=1)
-    flips = world.events.write(
+    written = world.events.write(
         EventBatch(
             evidence=[
                 (chiller.device_id, SaidOnline(NOW)),
@@ -322,10 +322,10 @@ def test_evidence_is_applied_in_its_order_and_flips_are_counted_by_their_end(wor
             ]
         )
     )
-    assert (flips.online, flips.offline) == (1, 0)
+    assert (written.flips.online, written.flips.offline) == (1, 0)
     assert world.is_online(chiller.device_id)
-    flips = world.events.write(EventBatch(evidence=[(chiller.device_id, SaidOffline(later))]))
-    assert (flips.online, flips.offline) == (0, 1)
+    written = world.events.write(EventBatch(evidence=[(chiller.device_id, SaidOffline(later))]))
+    assert (written.flips.online, written.flips.offline) == (0, 1)
 
 
 def test_events_and_alarms_are_stored_once(world: World) -> None:

@@ -101,6 +101,8 @@ def test_a_page_of_devices_reads_no_more_devices_than_it_holds(world: World) -> 
         "q": None,
         "site": None,
         "online": None,
+        "status": None,
+        "gateway": None,
         "limit": 20,
     }
     for scope in (Scope.of(world.acme.id), Scope.all_tenants()):

@@ -11,9 +11,13 @@ import pytest
 from psycopg import sql
 
 from local import logins
-from traksense.contracts.functions import FUNCTIONS, Function
+from traksense.contracts import functions
+from traksense.contracts.functions import Function
 from traksense.db.connection import Database
 from traksense.domain.errors import DatabaseAway
+
+FUNCTIONS = tuple(each for each in functions.FUNCTIONS if each.database_roles)
+"""Those that have a log-in."""
 
 
 class FakeSecrets:
@@ -34,8 +38,8 @@ class Server:
         self.prefix = f"demo_{random.token_hex(6)}_"
         self.secrets = FakeSecrets()
 
-    def ensure(self, functions: tuple[Function, ...] = FUNCTIONS) -> dict[str, str]:
-        return logins.ensure(self.url, self.secrets, functions=functions, prefix=self.prefix)
+    def ensure(self, wanted: tuple[Function, ...] = functions.FUNCTIONS) -> dict[str, str]:
+        return logins.ensure(self.url, self.secrets, functions=wanted, prefix=self.prefix)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url, autocommit=True) as connection:

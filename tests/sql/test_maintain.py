@@ -24,11 +24,11 @@ def environment(
 ) -> Iterator[str]:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("TRAKSENSE_METRICS", "none")
-    maintenance._service.cache_clear()
+    maintenance.service.use(None)
     yield database_url
-    if maintenance._service.cache_info().currsize:
-        maintenance._service()._store._database.close()  # type: ignore[attr-defined]
-    maintenance._service.cache_clear()
+    if maintenance.service.made is not None:
+        maintenance.service.made._store._database.close()  # type: ignore[attr-defined]
+    maintenance.service.use(None)
     metrics.use(NoMetrics())
 
 
@@ -160,7 +160,7 @@ def test_the_command_speaks_json_to_programs(
 
 def test_a_refresh_measures_what_it_did_and_how_far_it_is_behind(environment: str) -> None:
     add_reading(environment, timedelta(hours=5))
-    assert maintenance._service()  # before the sink: it chooses one of its own
+    assert maintenance.service.get()  # before the sink: it chooses one of its own
     gathered = Gathered()
     metrics.use(gathered)
     maintenance.handler(schedules.REFRESH_ROLLUPS.payload, None)
@@ -179,7 +179,7 @@ def test_a_refresh_that_fails_is_counted_with_the_lag_that_it_leaves(environment
         connection.execute("ALTER TABLE r_1h ADD CHECK (n < 0)")
         connection.execute("UPDATE rollup_state SET ran_at = now() - interval '1 day'")
         connection.execute("UPDATE rollup_state SET refreshed = now() - interval '1 day'")
-    assert maintenance._service()
+    assert maintenance.service.get()
     gathered = Gathered()
     metrics.use(gathered)
     with pytest.raises(psycopg.errors.CheckViolation):

@@ -15,7 +15,7 @@ from traksense.services.health import Health, StorageState
 from traksense.services.rollups import LevelProgress
 from traksense.wiring.api import api
 
-from .support import OPERATOR, World, call
+from .support import OPERATOR, World, call, outside
 
 NOW = datetime(2026, 5, 17, 12, 0, tzinfo=UTC)
 
@@ -52,7 +52,7 @@ def test_deep_health_names_each_part_with_its_latency(world: World) -> None:
 def test_a_database_that_is_away_is_503_in_the_same_shape(restored: World) -> None:
     # Port 1 on loopback: refused at once.
     away = Database("postgresql://nobody@127.0.0.1:1/none", connect_timeout_s=1)
-    services.use(api(away, restored.login, queues=lambda: {"ingest": 3}))
+    services.use(api(away, outside(restored.login), queues=lambda: {"ingest": 3}))
     answer = call("GET", "/health/deep", OPERATOR)
     assert answer.status == 503
     assert answer.headers["Content-Type"] == "application/json"
