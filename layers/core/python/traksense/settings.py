@@ -107,7 +107,7 @@ class RateSettings:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> RateSettings:
         """Read the environment. Raises ConfigurationError."""
         name = "TRAKSENSE_DEVICE_MESSAGES_PER_MINUTE"
-        return cls(_whole_number(environ, name, 6_000, 1, 1_000_000))
+        return cls(_whole_number(environ, name, 60_000, 1, 1_000_000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
