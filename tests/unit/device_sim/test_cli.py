@@ -25,6 +25,7 @@ def endpoints(tmp_path: Path) -> str:
     ("options", "message"),
     [
         (["--devices", "9"], "9 devices were asked for, the endpoints file has 1"),
+        (["--provision"], "--provision goes with --devices"),
         (["--replay", "x.csv"], "--replay needs --point"),
         (["--point", "temp"], "--point goes with --replay"),
         (["--step", "5"], "--step goes with --replay"),
@@ -58,7 +59,6 @@ def test_a_mistake_is_one_clear_line(
         ["--speed", "fast"],
         ["--step", "0"],
         ["--faults", "late,flood"],
-        ["--provision"],
     ],
 )
 def test_a_value_that_is_none_is_refused_with_the_usage(

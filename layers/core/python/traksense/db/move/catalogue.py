@@ -24,11 +24,11 @@ OF_THE_SERVER: Final = frozenset(
         "rollup_rewrites",
         "closed_days",
         "closing_points",
-        "request_quotas",
-        "device_minutes",
     }
 )
 """How far a server is with its own work: the other one has its own."""
+COUNTERS: Final = frozenset({"request_quotas", "device_minutes"})
+"""What a server counts for some minutes: the other one begins anew."""
 RANGE: Final = 5000
 """Keys of a part of a table whose key is a number: new rows are in the last parts alone."""
 PARTS: Final = 64
@@ -77,7 +77,7 @@ def configuration(server: Server) -> dict[str, Table]:
     """The tables of configuration, those that others refer to first. Raises MoveRefused."""
     found: dict[str, Table] = {}
     for name, kind in server.rows("relations"):
-        if name in TELEMETRY or name in OF_THE_SERVER:
+        if name in TELEMETRY | OF_THE_SERVER | COUNTERS:
             continue
         if kind not in ("r", "p"):
             what = {"m": "materialised view", "f": "foreign table"}[kind]

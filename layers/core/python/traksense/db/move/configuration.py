@@ -49,7 +49,10 @@ class Configuration:
         source, target = self._pair.source, self._pair.target
         with source.transaction(snapshot=True), target.transaction():
             if anew:
-                names = sql.SQL(", ").join(table.identifier for table in self.tables.values())
+                # With the counters, which refer to it.
+                every = [table.identifier for table in self.tables.values()]
+                every += [sql.Identifier("public", name) for name in sorted(catalogue.COUNTERS)]
+                names = sql.SQL(", ").join(every)
                 target.owner.execute(sql.SQL("TRUNCATE {}").format(names))
             different = {
                 name: sorted(parts)
