@@ -65,6 +65,7 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
     "finish_closing": NOBODY,
     "finish_rewrite": NOBODY,
     "late_days": NOBODY,
+    "latest_readings": frozenset({APP}),
     "forget_dim_points": NOBODY,
     "level_chunks": NOBODY,
     "level_table": NOBODY,

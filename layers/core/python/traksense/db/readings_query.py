@@ -19,9 +19,6 @@ from traksense.services.scope import Scope
 from traksense.services.series import PointOfDevice, PointsOfDevice, Rows
 from traksense.services.series_levels import LEVELS, Level, Window, instant_of
 
-_RECENT: Final = timedelta(minutes=10)
-"""How long before a device was last heard most of its points have spoken, too."""
-
 _RAW: Final[tuple[Kind, ...]] = ("d", "h")
 _ROLLUP: Final[tuple[Kind, ...]] = ("d", "d", "d", "q")
 """How the columns of a level are encoded."""
@@ -46,17 +43,9 @@ class SqlReadingStore:
     def latest(self, scope: Scope, device: UUID | str) -> Sequence[LatestReading] | None:
         """Each point's newest reading."""
         with transaction(self._database, scope) as cursor:
-            row = cursor.execute(self._queries["device_seen"], device_reference(device)).fetchone()
-            if row is None:
-                return None
-            device_id, seen = row
-            found = cursor.execute(
-                self._queries["latest_since"], {"device_id": device_id, "since": seen - _RECENT}
-            ).fetchall()
-            if any(ts is None for *_, ts, _num, _flag, _words, _qual in found):
-                found = cursor.execute(
-                    self._queries["latest"], device_reference(device_id)
-                ).fetchall()
+            found = cursor.execute(self._queries["latest"], device_reference(device)).fetchall()
+        if not found:
+            return None
         return [
             LatestReading(
                 point_id, name, type_, unit, ts, {"num": num, "bool": flag}.get(type_, words), qual
