@@ -172,10 +172,18 @@ class Database:
             self._lock_timeout,
             self._idle_timeout,
         )
-        try:
+        with self._told_apart():
             begun, cursor = self._begin(settings, opening)
             with begun:
                 yield cursor
+
+    @contextmanager
+    def _told_apart(self) -> Iterator[None]:
+        """What another try may mend leaves as DatabaseAway, everything else as it is; a session
+        that the next transaction should not have is closed.
+        """
+        try:
+            yield
         except REFUSED:
             raise
         except pg_errors.ReadOnlySqlTransaction as error:
@@ -254,24 +262,13 @@ class Database:
             "durable_": "on" if is_durable else "off",
         }
         had_connection = self._live_connection() is not None
-        try:
+        with self._told_apart():
             try:
                 return self._execute_at_once(query, every)
             except _RETRYABLE:
                 if not had_connection or self._live_connection() is not None:
                     raise
                 return self._execute_at_once(query, every)
-        except REFUSED:
-            raise
-        except pg_errors.ReadOnlySqlTransaction as error:
-            self.close()
-            raise DatabaseAway(str(error).strip()) from error
-        except _RETRYABLE as error:
-            self._drop_if_broken()
-            raise DatabaseAway(str(error).strip() or type(error).__name__) from error
-        except psycopg.Error:
-            self.close()
-            raise
 
     def _execute_at_once(
         self, query: LiteralString, parameters: Mapping[str, Any]
