@@ -256,6 +256,77 @@ class ErasureSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportFileSettings:
+    """Where the files of exports are."""
+
+    region: str
+    bucket: str
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> ExportFileSettings:
+        """Read the environment. Raises ConfigurationError."""
+        return cls(
+            region=_required(environ, "AWS_REGION", "the AWS region of the platform"),
+            bucket=_required(
+                environ, "TRAKSENSE_EXPORTS_BUCKET", "the bucket that files of tenants are in"
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StateMachineSettings:
+    """What runs exports."""
+
+    region: str
+    export_state_machine: str
+    """Its ARN."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> StateMachineSettings:
+        """Read the environment. Raises ConfigurationError."""
+        name = "TRAKSENSE_EXPORT_STATE_MACHINE"
+        arn = _required(environ, name, "the ARN of the state machine of exports")
+        if not arn.startswith("arn:"):
+            raise ConfigurationError(f"{name} is {arn!r}: it must be an ARN")
+        return cls(_required(environ, "AWS_REGION", "the AWS region of the platform"), arn)
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings:
+    """Who the platform's own e-mails come from, and where their links lead."""
+
+    region: str
+    sender: str
+    """An address, or ``Name <address>``, that SES has verified."""
+    web_url: str
+    """Where the page and its links are, without a slash at the end."""
+    configuration_set: str | None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> MailSettings:
+        """Read the environment. Raises ConfigurationError."""
+        sender = _required(environ, "TRAKSENSE_MAIL_FROM", "the address that e-mails come from")
+        if "@" not in sender or any(ord(character) < 32 for character in sender):
+            raise ConfigurationError(
+                f"TRAKSENSE_MAIL_FROM is {sender!r}: it must be an address such as "
+                "TrakSense <no-reply@traksense.example>"
+            )
+        return cls(
+            region=_required(environ, "AWS_REGION", "the AWS region of the platform"),
+            sender=sender,
+            web_url=_web_url(environ),
+            configuration_set=environ.get("TRAKSENSE_MAIL_CONFIGURATION_SET", "").strip() or None,
+        )
+
+
+def _web_url(environ: Mapping[str, str]) -> str:
+    url = _required(environ, "TRAKSENSE_WEB_URL", "the address of the web page").rstrip("/")
+    if not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+        raise ConfigurationError("TRAKSENSE_WEB_URL must begin with https://")
+    return url
+
+
+@dataclass(frozen=True, slots=True)
 class CognitoSettings:
     """The user pool that people log in to."""
 
@@ -284,8 +355,6 @@ class MessageSettings:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> MessageSettings:
         """Read the environment. Raises ConfigurationError."""
-        url = _required(environ, "TRAKSENSE_WEB_URL", "the address of the web page").rstrip("/")
-        if not url.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
-            raise ConfigurationError("TRAKSENSE_WEB_URL must begin with https://")
+        url = _web_url(environ)
         level = _choice(environ, "TRAKSENSE_LOG_LEVEL", get_args(LogLevel), "INFO")
         return cls(url, cast(LogLevel, level))

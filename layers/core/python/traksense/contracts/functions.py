@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Trigger = Literal["queue", "http", "schedule", "user_pool"]
+Trigger = Literal["queue", "http", "schedule", "user_pool", "state_machine"]
 
 COMMON_ENVIRONMENT: Final = (
     "DATABASE_URL",
@@ -51,6 +51,18 @@ ERASURE_ENVIRONMENT: Final = (
 """Where, besides the database, something of a tenant may be."""
 
 
+EXPORT_ENVIRONMENT: Final = ("AWS_REGION", "TRAKSENSE_EXPORTS_BUCKET")
+"""Where the files of exports are."""
+
+
+MAIL_ENVIRONMENT: Final = (
+    "TRAKSENSE_MAIL_FROM",
+    "TRAKSENSE_MAIL_CONFIGURATION_SET",
+    "TRAKSENSE_WEB_URL",
+)
+"""Who e-mails come from, and where their links lead."""
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """One Lambda function."""
@@ -66,6 +78,8 @@ class Function:
     has no database, and no login."""
     environment: tuple[str, ...] = COMMON_ENVIRONMENT
     """Names of the environment variables that it reads."""
+    layers: tuple[str, ...] = ()
+    """Layers beyond ``deps`` and ``core``, which all have."""
 
 
 INGEST: Final = Function(
@@ -99,8 +113,9 @@ API: Final = Function(
         "TRAKSENSE_ORIGIN_SECRETS",
         "COGNITO_USER_POOL_ID",
         "COGNITO_CLIENT_ID",
-        "AWS_REGION",
         "TRAKSENSE_DEVICE_CA",
+        *EXPORT_ENVIRONMENT,
+        "TRAKSENSE_EXPORT_STATE_MACHINE",
     ),
 )
 MAINTENANCE: Final = Function(
@@ -114,6 +129,8 @@ MAINTENANCE: Final = Function(
         *COMMON_ENVIRONMENT,
         *(name for name in RETENTION_ENVIRONMENT if name not in COMMON_ENVIRONMENT),
         *ERASURE_ENVIRONMENT,
+        "TRAKSENSE_EXPORT_STATE_MACHINE",
+        *MAIL_ENVIRONMENT,
     ),
 )
 USER_MESSAGES: Final = Function(
@@ -126,5 +143,63 @@ USER_MESSAGES: Final = Function(
     environment=("TRAKSENSE_LOG_LEVEL", "TRAKSENSE_WEB_URL"),
 )
 
-FUNCTIONS: Final = (INGEST, DEVICE_EVENTS, API, MAINTENANCE, USER_MESSAGES)
+EXPORT_PLAN: Final = Function(
+    name="export_plan",
+    handler="functions.exports.plan:handler",
+    trigger="state_machine",
+    memory_mb=512,
+    timeout_s=300,
+    database_roles=("traksense_app",),
+    environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT),
+)
+EXPORT_CHUNK: Final = Function(
+    name="export_chunk",
+    handler="functions.exports.chunk:handler",
+    trigger="state_machine",
+    memory_mb=1769,
+    timeout_s=300,
+    database_roles=("traksense_app",),
+    environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT),
+    layers=("parquet",),
+)
+EXPORT_FINISH: Final = Function(
+    name="export_finish",
+    handler="functions.exports.finish:handler",
+    trigger="state_machine",
+    memory_mb=1769,
+    timeout_s=900,
+    database_roles=("traksense_app",),
+    environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT),
+)
+EXPORT_NOTIFY: Final = Function(
+    name="export_notify",
+    handler="functions.exports.notify:handler",
+    trigger="state_machine",
+    memory_mb=512,
+    timeout_s=60,
+    database_roles=("traksense_app",),
+    environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT, *MAIL_ENVIRONMENT),
+)
+EXPORT_FAIL: Final = Function(
+    name="export_fail",
+    handler="functions.exports.fail:handler",
+    trigger="state_machine",
+    memory_mb=512,
+    timeout_s=300,
+    database_roles=("traksense_app",),
+    environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT, *MAIL_ENVIRONMENT),
+)
+
+FUNCTIONS: Final = (
+    INGEST,
+    DEVICE_EVENTS,
+    API,
+    MAINTENANCE,
+    USER_MESSAGES,
+    EXPORT_PLAN,
+    EXPORT_CHUNK,
+    EXPORT_FINISH,
+    EXPORT_NOTIFY,
+    EXPORT_FAIL,
+)
 """Every function of the platform."""
