@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench fuzz lock clean
+.PHONY: help setup run test lint format bench fuzz lock build clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ lock: setup  ## Resolve pyproject.toml anew into requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-annotate --custom-compile-command "make lock" \
 		--all-extras pyproject.toml -o requirements.txt
+	@$(BIN)/python -m infra_cdk.packaging.locking
+
+build: setup  ## Make what Lambda gets in build/, without Docker; HOST=1: for this machine, in build-host/
+	@$(BIN)/python -m infra_cdk.packaging $(if $(HOST),--host)
 
 clean:  ## Remove what can be made again; keeps .local, the platform's state
 	@rm -rf .venv node_modules build build-host .mypy_cache .ruff_cache .pytest_cache \

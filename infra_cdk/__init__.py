@@ -1,0 +1,1 @@
+"""The platform on AWS: packages, stacks, costs."""

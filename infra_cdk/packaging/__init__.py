@@ -1,0 +1,1 @@
+"""What Lambda gets: layers and functions, made on any machine, without Docker."""
