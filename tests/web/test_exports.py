@@ -173,7 +173,7 @@ def test_the_spreadsheet_switch_says_what_it_does(
     expect(hint).to_contain_text("RFC 4180")
     switch.check()
     expect(hint).to_contain_text("ponto e vírgula")
-    expect(hint).to_contain_text("fórmula são neutralizados")
+    expect(hint).to_contain_text("fórmula são neutralizados com um apóstrofo")
     submit(page)
     expect(page.locator(".export-kind")).to_contain_text("para planilha")
     assert asked(platform)["for_spreadsheet"] is True
