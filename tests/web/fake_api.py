@@ -215,8 +215,8 @@ class FakePlatform:
             return self._series(request)
         if parts[0] == "exports":
             device_id = request.body.get("device")
-            device = self._device(device_id, request).name if device_id else None
-            return self.exports.answer(parts[1:], user["email"], device, request)
+            name = self._device(device_id, request).name if device_id else None
+            return self.exports.answer(parts[1:], user["email"], name, request)
         raise ProblemError(404, "Not Found")
 
     def _list(self, request: Request) -> dict[str, Any]:

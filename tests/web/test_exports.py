@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from .conftest import OpenPage
 from .fake_api import FakePlatform
@@ -328,6 +328,27 @@ def test_an_answer_that_is_lost_does_not_make_two_exports(
     assert first == second
     submit(page)
     expect(page.locator(".export")).to_have_count(2)
+
+
+def test_who_leaves_before_the_answer_is_not_followed_by_it(
+    logged_in: OpenPage, platform: FakePlatform
+) -> None:
+    held: list[Route] = []
+    page = logged_in(PLACE)
+    page.route(
+        "**/api/exports", lambda r: held.append(r) if r.request.method == "POST" else r.continue_()
+    )
+    expect(page.locator(".export-history")).to_contain_text("Nenhuma exportação ainda")
+    submit(page)
+    page.get_by_role("link", name="Equipamentos").first.click()
+    expect(page.locator(".device-row").first).to_be_visible()
+    with page.expect_response("**/api/exports"):
+        held[0].continue_()
+    count = len(platform.calls("/api/exports"))
+    page.wait_for_timeout(3000)
+    assert len(platform.calls("/api/exports")) == count
+    page.get_by_role("link", name="Exportações").click()
+    expect(page.locator(".export")).to_have_count(1)
 
 
 def test_an_api_that_goes_away_is_said_and_its_return_too(

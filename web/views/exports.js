@@ -60,6 +60,7 @@ export function exportsView({ tenant, onSessionEnd }) {
   let updatedAt = now();
 
   function follow() {
+    if (leaving.signal.aborted) return; // The answer came after the person had gone elsewhere.
     poller?.stop();
     let changes = [];
     poller = startPoller({
@@ -176,6 +177,7 @@ export function exportsView({ tenant, onSessionEnd }) {
   }
 
   function onAsked(job) {
+    if (leaving.signal.aborted) return;
     exports.take([job]);
     draw();
     announce(t("exports.now.asked", { title: titleOf(job) }));
