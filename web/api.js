@@ -7,11 +7,11 @@ const PAGE_LIMIT = 500;
 const LONGEST_SEARCH = 64; // Characters that the API takes.
 
 /** Sends with the ID token; a 401 renews the session once and tries again. */
-async function call(path, { tenant, ...options } = {}) {
+async function call(path, { tenant, headers = {}, ...options } = {}) {
   const send = () =>
     sendJson(path, {
       ...options,
-      headers: { Authorization: `Bearer ${idToken()}`, ...tenantHeader(tenant) },
+      headers: { ...headers, Authorization: `Bearer ${idToken()}`, ...tenantHeader(tenant) },
     });
   if (!isLoggedIn()) throw new SessionEndedError("no session");
   const used = idToken();
@@ -69,4 +69,32 @@ export async function getLatest(tenant, device, signal) {
 export function getReadings(tenant, { device, points, from, to, agg, maxPoints, thin }, signal) {
   const query = { device, point: points.join(","), from, to, agg, max_points: maxPoints, thin };
   return call("/api/data/points", { tenant, query, signal });
+}
+
+/** One page of a tenant's exports, newest first: {items, next_cursor}. */
+export function listExports({ tenant, limit, cursor, signal }) {
+  return call("/api/exports", { tenant, query: { limit, cursor }, signal });
+}
+
+export function getExport(tenant, id, signal) {
+  return call(exportPath(id), { tenant, signal });
+}
+
+/** Asks for an export. Sent again with the same `key`, it is the same export. */
+export function createExport(tenant, body, key, signal) {
+  const headers = { "Idempotency-Key": key };
+  return call("/api/exports", { tenant, method: "POST", body, headers, signal });
+}
+
+export function cancelExport(tenant, id) {
+  return call(`${exportPath(id)}/cancel`, { tenant, method: "POST" });
+}
+
+/** Where a finished export's file can be fetched from now, for minutes: {url, file_name}. */
+export function getDownload(tenant, id) {
+  return call(`${exportPath(id)}/download`, { tenant });
+}
+
+function exportPath(id) {
+  return `/api/exports/${encodeURIComponent(id)}`;
 }

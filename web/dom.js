@@ -61,6 +61,9 @@ const PATHS = {
   cloudOff: "M3 3l18 18M7.5 8.2A4.9 4.9 0 0 0 7 18h10m3.2-1.2A4 4 0 0 0 17 10h-.6A6 6 0 0 0 10 6.2",
   clock: "M12 3.5a8.5 8.5 0 1 1 0 17 8.5 8.5 0 0 1 0-17ZM12 7.5V12l3 2",
   signOut: "M10 4H5v16h5M15 8l4 4-4 4M19 12H9",
+  devices: "M4 5h16v6H4V5ZM4 13h16v6H4v-6ZM7.5 8v.1M7.5 16v.1",
+  download: "M12 4v11M7 10.5l5 5 5-5M4.5 20h15",
+  close: "M6 6l12 12M18 6 6 18",
   switch: "M4 8h14M14 4l4 4-4 4M20 16H6M10 12l-4 4 4 4",
 };
 

@@ -4,6 +4,7 @@ import { now } from "./clock.js";
 import { currentLocale, t } from "./i18n.js";
 
 const DEFAULT_TIME_ZONE = "America/Sao_Paulo";
+const BYTE_UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 
 const made = new Map();
 let timeZone = DEFAULT_TIME_ZONE;
@@ -78,6 +79,31 @@ export function formatDateTime(ms) {
   }).format(ms);
 }
 
+/** "20/11/2025, 14:32" */
+export function formatMinute(ms) {
+  return dateFormat("minute", {
+    day: "2-digit",
+    month: currentLocale() === "en" ? "short" : "2-digit",
+    year: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+  }).format(ms);
+}
+
+/** A part of a whole, 0 to 1; "100%" only where it is the whole. */
+export function formatPercent(part) {
+  const percent = Math.min(100, Math.max(0, Math.floor(part * 100 + 1e-9)));
+  return formatter("percent", Intl.NumberFormat, { style: "percent" }).format(percent / 100);
+}
+
+/** "512 bytes", "1,2 MB": the size of a file, in powers of a thousand. */
+export function formatBytes(count) {
+  const step = Math.min(BYTE_UNITS.length - 1, Math.floor(Math.log10(Math.max(count, 1)) / 3));
+  const unit = BYTE_UNITS[step];
+  const options = { style: "unit", unit, maximumFractionDigits: step > 1 ? 1 : 0 };
+  return formatter(unit, Intl.NumberFormat, options).format(count / 1000 ** step);
+}
+
 /** The zone that times are shown in: "Horário de Brasília (America/Sao_Paulo)". */
 export function formatTimeZone() {
   const parts = dateFormat("zone", { timeZoneName: "longGeneric" }).formatToParts(now());
@@ -94,10 +120,11 @@ export function formatAge(ms) {
   return t("age.days", { count: Math.floor(seconds / 86_400) });
 }
 
-/** "10 s", "2 min": a wait. */
+/** "10 s", "2 min", "3 h": a wait. */
 export function formatWait(ms) {
   const seconds = Math.max(1, Math.round(ms / 1000));
-  return seconds < 60
-    ? t("wait.seconds", { count: seconds })
-    : t("wait.minutes", { count: Math.round(seconds / 60) });
+  if (seconds < 60) return t("wait.seconds", { count: seconds });
+  return seconds < 5400
+    ? t("wait.minutes", { count: Math.round(seconds / 60) })
+    : t("wait.hours", { count: Math.round(seconds / 3600) });
 }

@@ -5,8 +5,9 @@ import { h } from "./dom.js";
 import { useTimeZone } from "./format.js";
 import { SessionEndedError } from "./http.js";
 import { preferredLocale, t, useLocale } from "./i18n.js";
-import { currentRoute, replace, tenantLink } from "./router.js";
+import { currentRoute, exportsLink, replace, tenantLink } from "./router.js";
 import { currentUser, isLoggedIn, logOut, setUser } from "./session.js";
+import { exportsView } from "./views/exports.js";
 import { loginView } from "./views/login.js";
 import { emptyBlock, errorBlock, loadingBlock } from "./views/messages.js";
 import { shellView } from "./views/shell.js";
@@ -94,6 +95,9 @@ async function render() {
   }
   const user = currentUser();
   const route = currentRoute();
+  if (route.name === "own_exports") {
+    return replace(user.tenant ? exportsLink(user.tenant) : "#/tenants");
+  }
   if (route.name === "home" || (route.name === "tenants" && user.tenant)) {
     return replace(user.tenant ? tenantLink(user.tenant) : "#/tenants");
   }
@@ -102,7 +106,7 @@ async function render() {
     shell = shellView({ user, onLanguage: changeLanguage, onLogOut: leave });
     root.replaceChildren(shell.element);
   }
-  shell.showTenant(route.tenant ?? null);
+  shell.showTenant(route.tenant ?? null, route.name === "exports" ? "exports" : "devices");
   if (route.name === "tenants") {
     return open("tenants", () => tenantsView({ onSessionEnd: endSession }));
   }
@@ -117,10 +121,15 @@ async function showTenant(user, route) {
     if (!profile) return undefined;
     useZoneOf(tenant, profile);
   }
-  open(`tenant ${tenant}`, () =>
-    workspaceView({ tenant, onSessionEnd: endSession, onTitle: showTitle }),
-  );
-  return screen.view.show(currentRoute());
+  const next = currentRoute();
+  if (next.name === "exports") {
+    open(`exports ${tenant}`, () => exportsView({ tenant, onSessionEnd: endSession }));
+  } else {
+    open(`tenant ${tenant}`, () =>
+      workspaceView({ tenant, onSessionEnd: endSession, onTitle: showTitle }),
+    );
+  }
+  return screen.view.show(next);
 }
 
 function useZoneOf(tenant, profile) {

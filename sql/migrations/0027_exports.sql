@@ -71,6 +71,7 @@ CREATE TABLE public.export_chunks (
     tenant_id uuid NOT NULL,
     export_id uuid NOT NULL,
     number integer NOT NULL CHECK (number >= 0),
+    attempt integer NOT NULL,
     point_ids uuid[] NOT NULL,
     starts timestamptz[] NOT NULL,
     ends timestamptz[] NOT NULL,
@@ -92,6 +93,7 @@ CREATE TABLE public.export_chunks (
 COMMENT ON TABLE public.export_chunks IS
     'A part of an export: these points in this order, each between two instants. All chunks in the '
     'order of their numbers are the file.';
+COMMENT ON COLUMN public.export_chunks.attempt IS 'Of the export: whose plan this is.';
 COMMENT ON COLUMN public.export_chunks.ends IS 'Exclusive.';
 COMMENT ON COLUMN public.export_chunks.rows_so_far IS 'Of the attempt that is running, for progress.';
 COMMENT ON COLUMN public.export_chunks.staging_key IS

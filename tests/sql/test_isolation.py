@@ -63,6 +63,7 @@ def fill(url: str, engine: StorageEngine) -> Seeded:
     with psycopg.connect(url) as connection:
         for slug, tenant_id in seeded.tenants.items():
             fleet.add_command(connection, seeded, f"{slug}_chiller-1")
+            fleet.add_export(connection, seeded, slug)
             # Templates that are one tenant's own.
             connection.execute(
                 "WITH t AS (INSERT INTO public.device_templates (tenant_id, code, version,"

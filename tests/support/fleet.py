@@ -218,3 +218,36 @@ def add_command(
         (made, timeout_s, timeout_s, seeded.devices[thing]),
     )
     return made
+
+
+def add_export(connection: psycopg.Connection[Any], seeded: Seeded, tenant: str) -> UUID:
+    """A finished export of a tenant, with a chunk and a link that was mailed; its id."""
+    tenant_id = seeded.tenants[tenant]
+    row = connection.execute(
+        "INSERT INTO public.exports (tenant_id, requested_by, email, locale, range_from, range_to,"
+        " agg, format, time_zone, status, record_count, file_size, file_key, file_name,"
+        " started_at, finished_at, expires_at)"
+        " VALUES (%(id)s, 'somebody', 'ana@' || %(slug)s || '.example', 'pt-BR',"
+        " now() - interval '1 day', now(), 'raw', 'csv', 'America/Sao_Paulo', 'COMPLETED', 2, 80,"
+        " %(id)s::text || '/' || %(slug)s || '.csv', %(slug)s || '.csv', now(), now(),"
+        " now() + interval '1 day') RETURNING id",
+        {"id": tenant_id, "slug": tenant},
+    ).fetchone()
+    assert row is not None
+    export_id: UUID = row[0]
+    points = [
+        point for (thing, _), point in seeded.points.items() if thing.startswith(f"{tenant}_")
+    ]
+    connection.execute(
+        "INSERT INTO public.export_chunks (tenant_id, export_id, attempt, number, point_ids, starts,"
+        " ends, planned_rows, row_count, byte_count, sha256, staging_key, done_at)"
+        " VALUES (%s, %s, 1, 0, ARRAY[%s::uuid], ARRAY[now() - interval '1 day'], ARRAY[now()], 2, 2,"
+        " 80, sha256('x'), %s::text || '/staging/0000', now())",
+        (tenant_id, export_id, points[0], tenant_id),
+    )
+    connection.execute(
+        "INSERT INTO public.export_links (token_hash, tenant_id, export_id, expires_at)"
+        " VALUES (sha256(%s::text::bytea), %s, %s, now() + interval '1 day')",
+        (export_id, tenant_id, export_id),
+    )
+    return export_id

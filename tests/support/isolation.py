@@ -62,6 +62,7 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
     "erase_readings": NOBODY,
     "erase_rollups": NOBODY,
     "erasure_leftovers": NOBODY,
+    "find_export_link": frozenset({APP}),
     "finish_closing": NOBODY,
     "finish_rewrite": NOBODY,
     "late_days": NOBODY,
@@ -115,7 +116,7 @@ OPS_READS: Final = frozenset(
         "audit_log", "request_quotas",
         "config_epochs",
         "users", "tenant_tombstones", "device_certificates",
-        "erasures",
+        "erasures", "exports", "export_chunks",
     )
 )  # fmt: skip
 """What internal_ops read of all tenants. Readings are not among it."""
@@ -152,6 +153,9 @@ WRITES: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
         APP: frozenset({"INSERT", "UPDATE"}),
         INGEST: frozenset({"UPDATE"}),
     },
+    "public.exports": {APP: frozenset({"INSERT", "UPDATE"})},
+    "public.export_chunks": {APP: frozenset({"INSERT", "UPDATE", "DELETE"})},
+    "public.export_links": {APP: frozenset({"INSERT"})},
     "public.m_raw": {INGEST: frozenset({"INSERT"})},
     "public.rollup_dirty": {INGEST: frozenset({"INSERT"})},
 }

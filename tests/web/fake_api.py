@@ -11,7 +11,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from .fake_data import PASSWORD, TIME_ZONES, USERS, Device, Point, make_fleet, to_ts
+from .fake_exports import FILE, FakeExports
+from .fake_http import ProblemError, Request
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"/vendor/echarts/": ROOT / "node_modules/echarts/dist", "/": ROOT / "web"}
@@ -35,6 +36,7 @@ CONTENT_TYPES = {
 PARAMETERS = {
     "devices": frozenset({"limit", "cursor", "q"}),
     "data/latest": frozenset({"device"}),
+    "exports": frozenset({"limit", "cursor", "status"}),
     "data/points": frozenset({"device", "point", "from", "to", "agg", "max_points", "thin"}),
 }
 """Query parameters by path; any other is refused, as the API does."""
@@ -56,37 +58,20 @@ def rollups(
     return [(us, sum(vs) / len(vs), min(vs), max(vs), len(vs)) for us, vs in found]
 
 
-class ProblemError(Exception):
-    """An answer that is an RFC 9457 problem document."""
-
-    def __init__(
-        self, status: int, title: str, errors: list[tuple[str, str]] | None = None
-    ) -> None:
-        super().__init__(title)
-        self.status = status
-        self.errors = [{"loc": loc, "msg": msg} for loc, msg in errors or []]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a route needs to know of a request."""
-
-    query: Mapping[str, str]
-    body: Mapping[str, Any]
-    locale: str
-    tenant: str | None
-    """The tenant that it is about; None where an operator named none."""
-
-
 class FakePlatform:
     """State of the stand-in, and how a test changes it."""
 
     def __init__(self) -> None:
         self.fleet: dict[str, Device] = make_fleet(time.time())
+        self.exports = FakeExports()
         self.is_away = False
         """Answer every API call with 503, as a gateway does that finds nobody behind it."""
         self.failing_paths: set[str] = set()
         """Paths that answer 500."""
+        self.loses_answers = False
+        """Whether what is written is written, and the answer lost on its way."""
+        self.refusals: dict[str, tuple[int, str]] = {}
+        """Status and detail by which a path refuses what is written."""
         self.refuses_renewal = False
         self.thins = True
         """Whether a long ``num`` series is thinned where it may be; else it is cut."""
@@ -146,8 +131,14 @@ class FakePlatform:
         if tenant and user["role"] != "internal_ops":
             raise ProblemError(403, "Forbidden")
         locale = "en" if headers.get("Accept-Language", "").startswith("en") else "pt-BR"
-        request = Request(query, content, locale, user["tenant"] or tenant)
-        return self._route(parts.path, user, request)
+        key = headers.get("Idempotency-Key", "")
+        request = Request(query, content, locale, user["tenant"] or tenant, method, key)
+        if method == "POST" and parts.path in self.refusals:
+            raise ProblemError(*self.refusals[parts.path], is_detail=True)
+        answer = self._route(parts.path, user, request)
+        if method == "POST" and self.loses_answers:
+            raise ProblemError(504, "Gateway Timeout")
+        return answer
 
     def _log_in(self, content: Mapping[str, Any]) -> dict[str, Any]:
         email = content.get("email", "")
@@ -222,6 +213,10 @@ class FakePlatform:
             return {"items": [point.latest() for point in device.points]}
         if parts == ["data", "points"]:
             return self._series(request)
+        if parts[0] == "exports":
+            device_id = request.body.get("device")
+            name = self._device(device_id, request).name if device_id else None
+            return self.exports.answer(parts[1:], user["email"], name, request)
         raise ProblemError(404, "Not Found")
 
     def _list(self, request: Request) -> dict[str, Any]:
@@ -310,6 +305,8 @@ def _handler(platform: FakePlatform) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             if self.path.startswith("/api/"):
                 self._call()
+            elif self.path.startswith("/bucket/"):
+                self._send(200, "text/csv", FILE, self.path.rpartition("/")[2])
             else:
                 self._file(urlsplit(self.path).path)
 
@@ -326,6 +323,7 @@ def _handler(platform: FakePlatform) -> type[BaseHTTPRequestHandler]:
                     "type": "about:blank",
                     "title": str(problem),
                     "status": problem.status,
+                    "detail": problem.detail,
                     "errors": problem.errors,
                 }
                 self._send(problem.status, "application/problem+json", _encode(content))
@@ -342,8 +340,12 @@ def _handler(platform: FakePlatform) -> type[BaseHTTPRequestHandler]:
             else:
                 self._send(200, CONTENT_TYPES[file.suffix], file.read_bytes())
 
-        def _send(self, status: int, content_type: str, content: bytes) -> None:
+        def _send(
+            self, status: int, content_type: str, content: bytes, name: str | None = None
+        ) -> None:
             self.send_response(status)
+            if name is not None:
+                self.send_header("Content-Disposition", f'attachment; filename="{name}"')
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(content)))
             self.send_header("Content-Security-Policy", "default-src 'self'")
@@ -401,6 +403,7 @@ def run(report: Callable[[str], None] = print) -> None:
                 time.sleep(5)
                 for device in platform.fleet.values():
                     device.speak(time.time())
+                platform.exports.move()
         except KeyboardInterrupt:
             return
 

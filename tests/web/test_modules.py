@@ -138,9 +138,93 @@ def test_ticks_stay_on_the_hour_over_a_change_of_the_clocks(page: Page) -> None:
     assert call(page, "chart/ticks.js", body) == [True, True]
 
 
+def test_a_wall_time_is_the_zones_also_where_the_clocks_change(page: Page) -> None:
+    texts = ["2025-10-26T00:30", "2025-10-26T03:00", "2025-03-30T01:30", "2025-03-30T03:00"]
+    body = """
+        const instants = a.map((text) => m.fromWallText(text, 'Europe/Lisbon'));
+        return [instants.map((ms) => new Date(ms).toISOString()),
+                instants.map((ms) => m.toWallText(ms, 'Europe/Lisbon'))];
+    """
+    instants, back = call(page, "zone.js", body, texts)
+    assert instants == [
+        "2025-10-25T23:30:00.000Z",
+        "2025-10-26T03:00:00.000Z",
+        "2025-03-30T01:30:00.000Z",  # That hour is skipped: the clock shows 02:30.
+        "2025-03-30T02:00:00.000Z",
+    ]
+    assert back == [*texts[:2], "2025-03-30T02:30", texts[3]]
+    odd = ["", "2025-13-40T00:00", "soon", "2025-10-26"]
+    body = "return a.map((text) => m.fromWallText(text, 'Europe/Lisbon'));"
+    assert call(page, "zone.js", body, odd) == [None] * 4
+
+
+def test_months_begin_at_midnight_of_the_zone(page: Page) -> None:
+    body = """
+        const at = Date.parse('2026-01-01T02:30:00Z'); // Still 31 December in Brazil.
+        return [0, -1, 1].map((months) =>
+            new Date(m.monthStart(at, 'America/Sao_Paulo', months)).toISOString());
+    """
+    assert call(page, "zone.js", body) == [
+        "2025-12-01T03:00:00.000Z",
+        "2025-11-01T03:00:00.000Z",
+        "2026-01-01T03:00:00.000Z",
+    ]
+
+
+def test_what_an_export_form_holds_is_read_back_from_its_place(page: Page) -> None:
+    body = """
+        const now = Date.parse('2025-11-20T12:00:00Z'), zone = 'America/Sao_Paulo';
+        const read = (text) => m.choicesFrom(new URLSearchParams(text), now, zone);
+        const written = (choices) =>
+            new URLSearchParams(Object.entries(m.toQuery(choices)).filter(([, v]) => v)).toString();
+        const all = read('device=d&points=a,b&range=custom&from=2025-11-01T00:00'
+            + '&to=2025-11-02T00:00&agg=5m&format=parquet&sheet=1');
+        const odd = read('range=forever&agg=2m&format=exe&from=x&points=,&sheet=yes');
+        return [all, read(written(all)), odd, read('')];
+    """
+    full, again, odd, usual = call(page, "data/export-request.js", body)
+    assert full == again == {
+        "device": "d", "points": ["a", "b"], "period": "custom", "from": "2025-11-01T00:00",
+        "to": "2025-11-02T00:00", "agg": "5m", "format": "parquet", "isSheet": True,
+    }  # fmt: skip
+    assert odd == usual
+    assert (usual["period"], usual["to"]) == ("24h", "2025-11-20T09:00")
+
+
+def test_an_answer_that_was_long_on_its_way_does_not_wake_an_export(page: Page) -> None:
+    jobs = [
+        {"id": "1", "created_at": "2025-11-20T12:00:00Z", "status": "CANCELLED"},
+        {"id": "1", "created_at": "2025-11-20T12:00:00Z", "status": "PROCESSING"},
+        {"id": "2", "created_at": "2025-11-20T12:00:00.5Z", "status": "PENDING"},
+    ]
+    body = """
+        const list = new m.ExportList('acme');
+        for (const job of a) list.take([job]);
+        return [list.jobs.map(({id, status}) => [id, status]), list.isAnyRunning];
+    """
+    assert call(page, "data/exports.js", body, jobs) == [
+        [["2", "PENDING"], ["1", "CANCELLED"]],
+        True,
+    ]
+
+
+def test_sizes_and_parts_read_well(page: Page) -> None:
+    body = """
+        return [[0, 999, 1500, 61_400_000, 5e9].map(m.formatBytes),
+                [0, 0.29, 0.999, 1, 1.5].map(m.formatPercent)];
+    """
+    sizes, parts = call(page, "format.js", body)
+    assert [size.replace("\u00a0", " ") for size in sizes] == [
+        "0 bytes", "999 bytes", "2 kB", "61,4 MB", "5 GB",
+    ]  # fmt: skip
+    assert parts == ["0%", "29%", "99%", "100%", "100%"]
+
+
 def test_places_are_read_back_as_they_were_written(page: Page) -> None:
     body = """
         const r = m.parse(m.deviceLink('acme', 'a/b c') + '?points=x,y&range=24h');
+        const e = m.parse(m.exportsLink('acme', {device: 'a b', points: 'x,y', sheet: ''}));
+        if (e.name !== 'exports' || e.query.toString() !== 'device=a+b&points=x%2Cy') return e;
         return [r.name, r.tenant, r.device, r.query.get('points'),
                 m.parse('#/t/%E0%A4%A').name, m.parse('').name, m.parse('#/elsewhere').name];
     """

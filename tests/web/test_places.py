@@ -139,7 +139,7 @@ def test_the_language_switch_changes_every_text_and_is_kept(
 
 
 def test_every_text_on_screen_comes_from_the_catalogue_or_is_data(
-    open_page: OpenPage,
+    open_page: OpenPage, platform: FakePlatform
 ) -> None:
     marked = {
         key: f"⟦{text}⟧"
@@ -186,6 +186,17 @@ def test_every_text_on_screen_comes_from_the_catalogue_or_is_data(
     expect(page.locator(".chart-canvas canvas")).to_be_visible()
     expect(page.locator(".card.is-alert")).to_be_visible()
     page.locator("summary").click()
+    assert strangers() == []
+    platform.exports.complete(platform.exports.add("acme", points=["corrente"]))
+    platform.exports.add("acme", status="PROCESSING", progress=0.5, record_count=10)
+    page.locator(".device-export").click()
+    expect(page.locator(".export")).to_have_count(2)
+    expect(page.locator(".export-point-list input").first).to_be_visible()
+    for summary in page.locator(".export-details summary").all():
+        summary.click()
+    assert strangers() == []
+    page.locator(".export .button.is-close:visible").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
     assert strangers() == []
 
 

@@ -20,7 +20,7 @@ const FIRST_POINTS = 3;
 const RELOAD_AFTER_POLLS = 60; // What a device sent late, behind what is shown, comes in then.
 const RELOAD_AFTER_MS = 10 * 60_000; // So long hidden, a whole new window is less work.
 
-export function chartSection({ tenant, device, points, query, onSessionEnd }) {
+export function chartSection({ tenant, device, points, query, onSessionEnd, onChoice }) {
   const drawable = points.filter(({ type }) => type !== "text");
   let chosen = initialPoints(drawable, query.get("points"));
   let range = rangeNamed(query.get("range") ?? recall("range"));
@@ -64,7 +64,9 @@ export function chartSection({ tenant, device, points, query, onSessionEnd }) {
   }
 
   function noteChoice() {
-    noteQuery({ points: chosen.map(({ name }) => name).join(","), range: range.name });
+    const choice = { points: chosen.map(({ name }) => name).join(","), range: range.name };
+    noteQuery(choice);
+    onChoice(choice);
   }
 
   async function load({ isQuiet = false } = {}) {

@@ -7,7 +7,7 @@ import { SessionEndedError } from "../http.js";
 import { t } from "../i18n.js";
 import { startPoller } from "../poller.js";
 import { now } from "../clock.js";
-import { tenantLink } from "../router.js";
+import { exportsLink, tenantLink } from "../router.js";
 import { makeAge, makeBadge, updateAge, updateBadge } from "./badge.js";
 import { chartSection } from "./chart-section.js";
 import { emptyBlock, errorBlock, loadingBlock, reasonOf } from "./messages.js";
@@ -56,7 +56,23 @@ function liveDevice({ tenant, device, points, query, onSessionEnd, onDevice }) {
   const age = makeAge();
   const banner = h("div", { class: "banner", role: "status", hidden: true });
   const cards = pointCards(contracted);
-  const chart = chartSection({ tenant, device: device.id, points: contracted, query, onSessionEnd });
+  const exportLink = h(
+    "a",
+    { class: "button is-small device-export", href: exportsLink(tenant, { device: device.id }) },
+    icon("download"),
+    t("device.export"),
+  );
+  const chart = chartSection({
+    tenant,
+    device: device.id,
+    points: contracted,
+    query,
+    onSessionEnd,
+    // The form opens with what is being looked at.
+    onChoice: (choice) => {
+      exportLink.href = exportsLink(tenant, { device: device.id, ...choice });
+    },
+  });
   const element = h(
     "article",
     {},
@@ -66,6 +82,7 @@ function liveDevice({ tenant, device, points, query, onSessionEnd, onDevice }) {
       h("h1", { translate: "no" }, device.name),
       h("p", { class: "device-state" }, badge, h("span", {}, t("device.last_seen")), age),
       facts(device),
+      contracted.length ? exportLink : null,
     ),
     banner,
     ...(contracted.length

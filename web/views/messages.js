@@ -47,3 +47,11 @@ export function reasonOf(error) {
   if (error.status === 429) return "too_many";
   return "server";
 }
+
+/** The API's own words of a refusal where it has any, ours for the rest. */
+export function refusalText(error) {
+  const { detail, errors = [] } = error instanceof ApiError ? error.problem : {};
+  const said = [detail, ...errors.map(({ msg }) => msg)].filter(Boolean);
+  if (error.status < 500 && said.length) return [...new Set(said)].join(" ");
+  return t(`error.${reasonOf(error)}.text`, { status: error.status ?? "" });
+}

@@ -1,8 +1,8 @@
 // The frame around everything after the log-in: who, where, which language, and the way out.
 
-import { h, icon, setText } from "../dom.js";
+import { h, icon, setAttribute, setText } from "../dom.js";
 import { t } from "../i18n.js";
-import { tenantLink } from "../router.js";
+import { exportsLink, tenantLink } from "../router.js";
 import { languageSwitch } from "./language.js";
 
 export function shellView({ user, onLanguage, onLogOut }) {
@@ -21,6 +21,15 @@ export function shellView({ user, onLanguage, onLogOut }) {
     icon("pulse"),
     h("span", { class: "brand-name", translate: "no" }, "TrakSense"),
   );
+  const places = {
+    devices: navLink("devices", "devices.title"),
+    exports: navLink("download", "exports.title"),
+  };
+  const nav = h(
+    "nav",
+    { class: "topbar-nav", "aria-label": t("nav.label"), hidden: true },
+    ...Object.values(places),
+  );
   const content = h("div", { class: "content", id: "content", tabindex: "-1" });
   const element = h(
     "div",
@@ -35,6 +44,7 @@ export function shellView({ user, onLanguage, onLogOut }) {
       { class: "topbar" },
       home,
       tenant,
+      nav,
       h(
         "div",
         { class: "topbar-end" },
@@ -58,9 +68,26 @@ export function shellView({ user, onLanguage, onLogOut }) {
   return {
     element,
     content,
-    showTenant(slug) {
+    /** Says whose place it is, and which of its places; without a tenant there is none. */
+    showTenant(slug, place) {
       tenant.hidden = !slug;
+      nav.hidden = !slug;
       setText(tenantName, slug ?? "");
+      if (!slug) return;
+      places.devices.href = tenantLink(slug);
+      places.exports.href = exportsLink(slug);
+      for (const [name, link] of Object.entries(places)) {
+        setAttribute(link, "aria-current", name === place ? "page" : null);
+      }
     },
   };
+}
+
+function navLink(image, key) {
+  return h(
+    "a",
+    { class: `nav-link is-${image}`, title: t(key) },
+    icon(image),
+    h("span", { class: "nav-word" }, t(key)),
+  );
 }

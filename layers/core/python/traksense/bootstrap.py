@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from traksense.db.connection import Database
 from traksense.observability import EmfMetrics, configure_logging, metrics
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from traksense.services.device_events import DeviceEventsService
     from traksense.services.directory import Directory
     from traksense.services.erasure import ErasedPlaces
+    from traksense.services.export_mail import ExportMail
     from traksense.services.ingest import IngestService
     from traksense.services.maintenance import MaintenanceService
     from traksense.services.user_messages import UserMessages
@@ -145,6 +146,29 @@ def maintenance_of(
             ),
         ),
         erasure=cache(erasure),
+    )
+
+
+def export_mail() -> ExportMail:
+    """The service behind the last step of a finished export. Raises ConfigurationError."""
+    _, database = start("export_notify")
+    return export_mail_of(database)
+
+
+def export_mail_of(
+    database: Database, role: Literal["traksense_app", "traksense_owner"] = "traksense_app"
+) -> ExportMail:
+    """The e-mails of exports over a database, which ``role`` asks. Raises ConfigurationError."""
+    from traksense.aws.ses import SesMailer
+    from traksense.db.export_mail import SqlExportMailStore
+    from traksense.services.export_mail import ExportMail
+    from traksense.settings import MailSettings
+
+    settings = MailSettings.from_environment()
+    return ExportMail(
+        SqlExportMailStore(database, role),
+        SesMailer(settings.sender, settings.region, settings.configuration_set),
+        settings.web_url,
     )
 
 

@@ -52,7 +52,7 @@ class Status(StrEnum):
 
 
 class Failure(StrEnum):
-    """Why an export failed: a code that the catalogues have words for (``export.failed.<code>``)."""
+    """Why an export failed: a code; the catalogues have its words as ``export.failed.<code>``."""
 
     TOO_LARGE = "too_large"
     TIMED_OUT = "timed_out"

@@ -1,13 +1,13 @@
-"""E-mails: a subject and HTML, from the catalogue and one layout. Pure.
+"""E-mails: a subject, HTML and text, from the catalogue and one layout. Pure.
 
-Mail programs know little of CSS, so the layout is a table with its style on each element
-(docs/reference/local-and-aws.md says how a text part comes to be).
+Mail programs know little of CSS, so the layout is a table with its style on each element. Cognito
+sends the HTML alone (docs/reference/local-and-aws.md).
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -22,11 +22,13 @@ class Mail:
 
     subject: str
     html: str
+    text: str
+    """The same for who reads no HTML."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something to copy: a label, and a value that is HTML already or one of Cognito's places."""
+    """A label, and a value that is HTML already or one of Cognito's places."""
 
     label: str
     value: str
@@ -39,17 +41,22 @@ def compose(
     *,
     name: str,
     url: str,
-    facts: Sequence[Fact],
+    facts: Sequence[Fact] = (),
+    rows: Sequence[Fact] = (),
     lead: str = "lead",
     params: Mapping[str, object] | None = None,
 ) -> Mail:
     """The e-mail ``mail.<kind>.*`` of the catalogue; what people wrote is escaped.
 
-    ``facts`` are labelled by keys of ``kind``; ``lead`` is the key of the first sentence.
+    ``facts`` are to be copied and stand out, ``rows`` are a table to be read; both are labelled by
+    keys of ``kind``. ``lead`` is the key of the first sentence.
     """
 
+    def plainly(key: str) -> str:
+        return translate(locale, key, params or {})
+
     def say(key: str) -> str:
-        return html.escape(translate(locale, key, params or {}))
+        return html.escape(plainly(key))
 
     subject = translate(locale, f"mail.{kind}.subject")
     hello = (
@@ -72,13 +79,42 @@ def compose(
                 )
                 for fact in facts
             ),
+            rows=_table(
+                _template("mail_row.html").substitute(
+                    label=say(f"mail.{kind}.{row.label}"), value=row.value
+                )
+                for row in rows
+            ),
             url=html.escape(url),
             action=say(f"mail.{kind}.action"),
             next=say(f"mail.{kind}.next"),
             ignore=say(f"mail.{kind}.ignore"),
             footer=say("mail.footer"),
         ),
+        "\n\n".join(
+            (
+                hello,
+                plainly(f"mail.{kind}.{lead}"),
+                *(
+                    "\n".join(
+                        f"{plainly(f'mail.{kind}.{fact.label}')}: {html.unescape(fact.value)}"
+                        for fact in part
+                    )
+                    for part in (facts, rows)
+                    if part
+                ),
+                f"{plainly(f'mail.{kind}.action')}:\n{url}",
+                plainly(f"mail.{kind}.next"),
+                plainly(f"mail.{kind}.ignore"),
+                f"-- \n{plainly('mail.footer')}\n",
+            )
+        ),
     )
+
+
+def _table(rows: Iterable[str]) -> str:
+    content = "".join(rows)
+    return _template("mail_rows.html").substitute(rows=content) if content else ""
 
 
 @cache

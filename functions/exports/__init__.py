@@ -1,0 +1,1 @@
+"""The steps of an export: one function each, called by the state machine."""
