@@ -33,7 +33,9 @@ def wanted() -> dict[str, list[str]]:
 
 def lock(layer: str, requirements: list[str]) -> None:
     """Write a layer's requirements.txt. Raises subprocess.CalledProcessError."""
-    resolved = _compile([each for each in requirements if _name(each) != ALONE], "--no-strip-extras")
+    resolved = _compile(
+        [each for each in requirements if _name(each) != ALONE], "--no-strip-extras"
+    )
     alone = _compile([each for each in requirements if _name(each) == ALONE], "--no-deps")
     target = ROOT / "layers" / layer / "requirements.txt"
     target.write_text(HEADER + resolved + alone)
