@@ -6,7 +6,9 @@ import pytest
 
 from traksense.domain.errors import ConfigurationError
 from traksense.settings import (
+    AwsCredentials,
     CognitoSettings,
+    DatabaseAuthentication,
     FunctionSettings,
     LevelSettings,
     MigrationSettings,
@@ -117,3 +119,37 @@ def test_each_part_of_the_user_pool_is_needed(missing: str) -> None:
     del environ[missing]
     with pytest.raises(ConfigurationError, match=f"{missing} is not set"):
         CognitoSettings.from_environment(environ)
+
+
+def test_a_login_proves_itself_by_the_url_unless_something_else_is_said() -> None:
+    assert DatabaseAuthentication.from_environment({}).method == "url"
+    assert DatabaseAuthentication.from_environment({"TRAKSENSE_DATABASE_AUTH": " "}).method == "url"
+
+
+def test_a_login_proves_itself_by_its_role_or_by_a_secret() -> None:
+    region = {"AWS_REGION": "sa-east-1"}
+    by_role = DatabaseAuthentication.from_environment(
+        region | {"TRAKSENSE_DATABASE_AUTH": "rds-iam"}
+    )
+    assert by_role == DatabaseAuthentication("rds-iam", "sa-east-1")
+    arn = "arn:aws:secretsmanager:sa-east-1:123456789012:secret:x"
+    by_secret = DatabaseAuthentication.from_environment(region | {"TRAKSENSE_DATABASE_AUTH": arn})
+    assert by_secret == DatabaseAuthentication("secret", "sa-east-1", arn)
+
+
+@pytest.mark.parametrize("value", ["iam", "password", "rds-iam"])
+def test_a_proof_that_cannot_be_given_is_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"TRAKSENSE_DATABASE_AUTH|AWS_REGION"):
+        DatabaseAuthentication.from_environment({"TRAKSENSE_DATABASE_AUTH": value})
+
+
+def test_the_roles_credentials_are_read_and_not_shown() -> None:
+    environ = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "hunter2"}
+    found = AwsCredentials.from_environment(environ)
+    assert found.session_token is None
+    assert "hunter2" not in repr(found)
+    assert (
+        AwsCredentials.from_environment(environ | {"AWS_SESSION_TOKEN": "t"}).session_token == "t"
+    )
+    with pytest.raises(ConfigurationError, match="AWS_SECRET_ACCESS_KEY is not set"):
+        AwsCredentials.from_environment({"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE"})

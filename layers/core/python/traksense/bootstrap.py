@@ -7,9 +7,14 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from traksense.db.connection import Database
+from traksense.db.connection import Database, Passwords
 from traksense.observability import EmfMetrics, configure_logging, metrics
-from traksense.settings import FunctionSettings, MessageSettings
+from traksense.settings import (
+    AwsCredentials,
+    DatabaseAuthentication,
+    FunctionSettings,
+    MessageSettings,
+)
 
 if TYPE_CHECKING:
     from traksense.services.device_events import DeviceEventsService
@@ -29,10 +34,27 @@ def start(function: str) -> tuple[FunctionSettings, Database]:
         metrics.use(EmfMetrics(function))
     database = Database(
         settings.database_url,
+        passwords=passwords(settings.database_url, DatabaseAuthentication.from_environment()),
         application_name=f"traksense-{function}",
         prepare=settings.prepare_statements,
     )
     return settings, database
+
+
+def passwords(url: str, authentication: DatabaseAuthentication) -> Passwords | None:
+    """Where the password of a URL's log-in comes from; None: the URL says it all.
+
+    Raises ConfigurationError.
+    """
+    if authentication.method == "url":
+        return None
+    if authentication.method == "rds-iam":
+        from traksense.aws.rds_iam import RdsIamPasswords
+
+        return RdsIamPasswords.of_url(url, authentication.region, AwsCredentials.from_environment)
+    from traksense.aws.secrets import DatabaseSecrets, SecretPasswords
+
+    return SecretPasswords(authentication.secret, DatabaseSecrets(authentication.region))
 
 
 def ingest() -> IngestService:

@@ -10,6 +10,7 @@ Trigger = Literal["queue", "http", "schedule", "user_pool", "state_machine"]
 COMMON_ENVIRONMENT: Final = (
     "DATABASE_URL",
     "TRAKSENSE_CACHE_SECONDS",
+    "TRAKSENSE_DATABASE_AUTH",
     "TRAKSENSE_LOG_LEVEL",
     "TRAKSENSE_METRICS",
     "TRAKSENSE_PREPARE",

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from types import MappingProxyType
-from typing import Any, Final, Literal, LiteralString
+from typing import Any, Final, Literal, LiteralString, Protocol
 from uuid import UUID
 
 import psycopg
@@ -84,16 +84,31 @@ _KEEPALIVE: Final[dict[str, Any]] = {
 }
 
 
+class Passwords(Protocol):
+    """Where the password of a log-in comes from that is not in the URL."""
+
+    def current(self) -> str:
+        """The password for a connection that is opened now.
+
+        Raises DatabaseAway or ConfigurationError.
+        """
+
+    def changed(self) -> bool:
+        """Whether there is another one since, after a refusal. Raises as ``current`` does."""
+
+
 class Database:
     """Connections to one database, one per thread, opened when first needed.
 
-    ``prepare`` turns server-side prepared statements on: off behind a proxy.
+    ``prepare`` turns server-side prepared statements on: off behind a proxy. ``passwords``: None
+    where the URL says it all.
     """
 
     def __init__(
         self,
         url: str,
         *,
+        passwords: Passwords | None = None,
         application_name: str = "traksense",
         statement_timeout_ms: int = 25_000,
         lock_timeout_ms: int = 5_000,
@@ -101,6 +116,7 @@ class Database:
         prepare: bool = False,
     ) -> None:
         self._url = url
+        self._passwords = passwords
         self._application_name = application_name
         self._statement_timeout = str(statement_timeout_ms)
         self._lock_timeout = str(lock_timeout_ms)
@@ -132,8 +148,20 @@ class Database:
         return connection
 
     def _open(self) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._passwords is None:
+            return self._connect(None)
+        try:
+            return self._connect(self._passwords.current())
+        except psycopg.OperationalError:
+            # The server gives no code for a wrong password before a session stands.
+            if not self._passwords.changed():
+                raise
+        return self._connect(self._passwords.current())
+
+    def _connect(self, password: str | None) -> psycopg.Connection[tuple[Any, ...]]:
         connection = psycopg.connect(
             self._url,
+            password=password,  # None: the URL's
             autocommit=True,
             row_factory=tuple_row,
             application_name=self._application_name,

@@ -1,0 +1,104 @@
+"""Passwords that are not in the URL, against a server that asks for them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from traksense.db.connection import Database
+from traksense.domain.errors import DatabaseAway
+
+
+class Rotated:
+    """Passwords that are known in this order, one after each refusal."""
+
+    def __init__(self, *known: str) -> None:
+        self.known = list(known)
+        self.asked_again = 0
+
+    def current(self) -> str:
+        return self.known[0]
+
+    def changed(self) -> bool:
+        self.asked_again += 1
+        if len(self.known) == 1:
+            return False
+        self.known.pop(0)
+        return True
+
+
+class Login:
+    """A role of this test with a password."""
+
+    def __init__(self, admin_url: str) -> None:
+        self.admin_url = admin_url
+        self.name = f"tt_rotated_{secrets.token_hex(4)}"
+        self.url = f"postgresql://{self.name}@{admin_url.split('@', 1)[1]}"
+
+    def execute(self, statement: str, **values: str) -> None:
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            literals = {name: sql.Literal(value) for name, value in values.items()}
+            connection.execute(
+                sql.SQL(statement).format(name=sql.Identifier(self.name), **literals)
+            )
+
+
+@pytest.fixture
+def login(database_url: str) -> Iterator[Login]:
+    made = Login(database_url)
+    made.execute("CREATE ROLE {name} LOGIN NOINHERIT PASSWORD 'new' IN ROLE traksense_app")
+    yield made
+    made.execute("DROP ROLE {name}")
+
+
+def who(database: Database) -> str:
+    with database.transaction("traksense_app") as cursor:
+        row = cursor.execute("SELECT session_user::text").fetchone()
+    database.close()
+    assert row is not None
+    return str(row[0])
+
+
+def test_a_login_is_let_in_by_a_password_that_the_url_does_not_hold(login: Login) -> None:
+    passwords = Rotated("new")
+    assert who(Database(login.url, passwords=passwords)) == login.name
+    assert passwords.asked_again == 0
+
+
+def test_a_password_that_was_rotated_is_asked_for_again_at_once(login: Login) -> None:
+    passwords = Rotated("old", "new")
+    assert who(Database(login.url, passwords=passwords)) == login.name
+    assert passwords.asked_again == 1
+
+
+def test_a_password_that_stays_wrong_is_tried_no_further(login: Login) -> None:
+    passwords = Rotated("old", "older", "new")
+    with pytest.raises(DatabaseAway, match="password authentication failed") as error:
+        who(Database(login.url, passwords=passwords))
+    assert passwords.asked_again == 1
+    assert "older" not in str(error.value)
+
+
+def test_a_rotation_in_the_life_of_a_container_is_not_noticed_by_who_works(login: Login) -> None:
+    passwords = Rotated("new", "newest")
+    database = Database(login.url, passwords=passwords)
+    with database.transaction("traksense_app") as cursor:
+        cursor.execute("SELECT 1")
+    login.execute("ALTER ROLE {name} PASSWORD {password}", password="newest")
+    with database.transaction("traksense_app") as cursor:
+        cursor.execute("SELECT 1")
+    database.close()
+    assert who(database) == login.name
+    assert passwords.asked_again == 1
+
+
+def test_a_server_that_is_away_is_asked_once_where_the_password_is_the_same(login: Login) -> None:
+    passwords = Rotated("new")
+    away = Database(f"postgresql://{login.name}@127.0.0.1:1/x", passwords=passwords)
+    with pytest.raises(DatabaseAway):
+        who(away)
+    assert passwords.asked_again == 1
