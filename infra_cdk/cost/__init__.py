@@ -1,0 +1,1 @@
+"""A month's bill on AWS: quantities from contracts and benchmarks, prices from one file."""
