@@ -1,9 +1,12 @@
-"""The manifest of functions: handler, memory, time limit, environment and database role."""
+"""The manifest of functions: handler, memory, time limit, environment, database role and uses."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from traksense.contracts import uses
+from traksense.contracts.uses import Use
 
 Trigger = Literal["queue", "http", "schedule", "user_pool", "state_machine"]
 
@@ -81,6 +84,11 @@ class Function:
     """Names of the environment variables that it reads."""
     layers: tuple[str, ...] = ()
     """Layers beyond ``deps`` and ``core``, which all have."""
+    uses: tuple[Use, ...] = ()
+    """What it may ask of AWS."""
+    max_concurrency: int | None = None
+    """Most calls at once, each with a connection to the database; None: of one with a database,
+    as many as the others leave."""
 
 
 INGEST: Final = Function(
@@ -91,6 +99,7 @@ INGEST: Final = Function(
     timeout_s=60,
     database_roles=("traksense_ingest",),
     environment=(*COMMON_ENVIRONMENT, "TRAKSENSE_DEVICE_MESSAGES_PER_MINUTE"),
+    max_concurrency=5,
 )
 DEVICE_EVENTS: Final = Function(
     name="device_events",
@@ -99,6 +108,7 @@ DEVICE_EVENTS: Final = Function(
     memory_mb=512,
     timeout_s=30,
     database_roles=("traksense_ingest",),
+    max_concurrency=2,
 )
 API: Final = Function(
     name="api",
@@ -118,6 +128,15 @@ API: Final = Function(
         *EXPORT_ENVIRONMENT,
         "TRAKSENSE_EXPORT_STATE_MACHINE",
     ),
+    layers=("keys",),
+    uses=(
+        uses.KEEP_PEOPLE,
+        *uses.LET_DEVICES_IN,
+        *uses.TURN_DEVICES_OFF,
+        uses.PUBLISH,
+        *uses.OPEN_EXPORTS,
+        uses.START_EXPORTS,
+    ),
 )
 MAINTENANCE: Final = Function(
     name="maintenance",
@@ -133,6 +152,18 @@ MAINTENANCE: Final = Function(
         "TRAKSENSE_EXPORT_STATE_MACHINE",
         *MAIL_ENVIRONMENT,
     ),
+    uses=(
+        uses.REMOVE_PEOPLE,
+        *uses.TURN_DEVICES_OFF,
+        uses.CLEAR_RETAINED,
+        *uses.ERASE_EXPORTS,
+        *uses.KEEP_TOMBSTONES,
+        uses.COUNT_QUEUES,
+        uses.START_EXPORTS,
+        uses.WATCH_EXPORTS,
+        uses.SEND_MAIL,
+    ),
+    max_concurrency=6,
 )
 USER_MESSAGES: Final = Function(
     name="user_messages",
@@ -152,6 +183,7 @@ EXPORT_PLAN: Final = Function(
     timeout_s=300,
     database_roles=("traksense_app",),
     environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT),
+    max_concurrency=2,
 )
 EXPORT_CHUNK: Final = Function(
     name="export_chunk",
@@ -162,6 +194,8 @@ EXPORT_CHUNK: Final = Function(
     database_roles=("traksense_app",),
     environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT),
     layers=("parquet",),
+    uses=(uses.STAGE_EXPORTS,),
+    max_concurrency=8,
 )
 EXPORT_FINISH: Final = Function(
     name="export_finish",
@@ -171,6 +205,8 @@ EXPORT_FINISH: Final = Function(
     timeout_s=900,
     database_roles=("traksense_app",),
     environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT),
+    uses=uses.JOIN_EXPORTS,
+    max_concurrency=2,
 )
 EXPORT_NOTIFY: Final = Function(
     name="export_notify",
@@ -180,6 +216,8 @@ EXPORT_NOTIFY: Final = Function(
     timeout_s=60,
     database_roles=("traksense_app",),
     environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT, *MAIL_ENVIRONMENT),
+    uses=(uses.SEND_MAIL,),
+    max_concurrency=2,
 )
 EXPORT_FAIL: Final = Function(
     name="export_fail",
@@ -189,6 +227,8 @@ EXPORT_FAIL: Final = Function(
     timeout_s=300,
     database_roles=("traksense_app",),
     environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT, *MAIL_ENVIRONMENT),
+    uses=(*uses.REMOVE_EXPORTS, uses.SEND_MAIL),
+    max_concurrency=2,
 )
 
 FUNCTIONS: Final = (
