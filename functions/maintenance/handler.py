@@ -10,7 +10,7 @@ from traksense import bootstrap
 from traksense.contracts import metrics as m
 from traksense.domain.errors import RetryableError
 from traksense.observability import metrics
-from traksense.services.maintenance import MaintenanceService
+from traksense.services.maintenance import DatabaseFigures, MaintenanceService
 
 service: Final[Made[MaintenanceService]] = Made(bootstrap.maintenance)
 """The process's service."""
@@ -27,6 +27,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         except Exception:
             metrics.count(m.JOB_FAILURES, label=job)
             raise
+        if job == "offline_sweep":  # the one that comes each minute whatever there is to do
+            with suppress(RetryableError):  # the job is done; the next minute measures again
+                _show_database(service.get().database_figures())
         if "waiting" in result:
             metrics.gauge(m.DAYS_TO_CLOSE, result["waiting"])
         if result.get("timed_out"):
@@ -50,6 +53,13 @@ def _refresh_rollups() -> dict[str, Any]:
     metrics.count(m.ROLLUP_BUCKETS, result["buckets"])
     _show_lag(result["lag_s"])
     return result
+
+
+def _show_database(figures: DatabaseFigures) -> None:
+    metrics.gauge(m.DATABASE_BYTES, figures.size_bytes)
+    metrics.gauge(m.DATABASE_CONNECTIONS, figures.connections)
+    metrics.gauge(m.DATABASE_CONNECTIONS_LEFT, figures.connections_left)
+    metrics.gauge(m.TRANSACTION_AGE, figures.transaction_age)
 
 
 def _show_lag(lag_s: dict[str, float]) -> None:

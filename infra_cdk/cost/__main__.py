@@ -1,6 +1,7 @@
 """``python -m infra_cdk.cost --devices N --interval S --points P --stage prod``: a month's bill.
 
-Line by line, with the unit price's date. ``--tables`` prints those of docs/reference/costs.md.
+Line by line, with the unit price's date. ``--tables`` prints those of
+docs/reference/costs.md, and ``--write`` puts them there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import Final
 
 from infra_cdk.settings import SettingsError, StageSettings, context_of_file, read
 from traksense.domain.errors import ConfigurationError
@@ -25,7 +28,8 @@ from .prices import NoPrice, load, regions
 from .sizing import UnknownClass
 from .workload import Workload
 
-DEFAULT_REGION = "sa-east-1"
+DEFAULT_REGION: Final = "sa-east-1"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "reference" / "costs.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measured = load_measured()
         if given.tables:
             print(tables.all_of(measured))
+            return 0
+        if given.write:
+            PAGE.write_text(tables.rewritten(PAGE.read_text("utf-8"), measured), "utf-8")
             return 0
         settings = read({**context_of_file(), **_chosen(given)})
         workload = workload_of(given, settings)
@@ -129,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minute-days", type=_at_least_one, help="days that minutes are kept")
     parser.add_argument("--basic-ingest", action="store_true", help="telemetry past the broker")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--write", action="store_true", help="put them there")
     parser.add_argument("--tables", action="store_true", help="those of docs/reference/costs.md")
     return parser
 

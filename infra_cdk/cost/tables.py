@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -34,6 +35,16 @@ def all_of(measured: Measured) -> str:
     parts.append(_titled("Load", _load(prod, measured)))
     parts.append(_titled("Turns", _turns(prod, measured)))
     return "\n\n".join(parts)
+
+
+def rewritten(page: str, measured: Measured) -> str:
+    """A page with each of its tables as it is now: what stands between a heading and the next."""
+    for table in all_of(measured).split("\n\n### "):
+        title, _, body = table.removeprefix("### ").partition("\n")
+        page = re.sub(
+            rf"(?ms)^### {re.escape(title)}\n.*?(?=^##|\Z)", f"### {title}\n{body}\n\n", page
+        )
+    return page
 
 
 def fleet(devices: int, settings: StageSettings) -> Workload:

@@ -1,3 +1,19 @@
+-- name: database_figures
+-- Size of the database; sessions of its server, and how many more it would take; transactions since
+-- the oldest row that is not frozen. Counted where every role may look, without pg_read_all_stats.
+SELECT pg_catalog.pg_database_size(pg_catalog.current_database()),
+       sessions.n,
+       greatest(
+           0,
+           pg_catalog.current_setting('max_connections')::int
+           - pg_catalog.current_setting('superuser_reserved_connections')::int
+           - sessions.n
+       ),
+       (SELECT max(pg_catalog.age(d.datfrozenxid)) FROM pg_catalog.pg_database d)
+FROM (
+    SELECT coalesce(sum(numbackends), 0)::int AS n FROM pg_catalog.pg_stat_database
+) sessions;
+
 -- name: offline_sweep
 -- Devices silent for longer than their template allows are offline. state_at stays: a message
 -- that arrived in time but is still in a queue brings the device back.

@@ -219,7 +219,14 @@ def test_a_reading_that_costs_more_to_write_makes_a_dearer_bill() -> None:
 def test_the_page_shows_what_the_command_prints() -> None:
     text = page("docs/reference/costs.md").text
     for table in tables.all_of(MEASURED).split("\n\n### "):
-        assert table.removeprefix("### ") in text
+        assert table.removeprefix("### ") in text, "python -m infra_cdk.cost --write"
+
+
+def test_writing_the_page_mends_its_tables_and_leaves_the_rest() -> None:
+    text = page("docs/reference/costs.md").text
+    spoilt = text.replace("| database |", "| nothing |")
+    assert spoilt != text
+    assert tables.rewritten(spoilt, MEASURED) == text
 
 
 def test_the_command_prints_every_line_and_their_sum(capsys: pytest.CaptureFixture[str]) -> None:

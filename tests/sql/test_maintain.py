@@ -158,6 +158,32 @@ def test_the_command_speaks_json_to_programs(
     assert said["database_bytes"] > 1_000_000
 
 
+def test_each_minute_the_database_is_measured(environment: str) -> None:
+    assert maintenance.service.get()
+    gathered = Gathered()
+    metrics.use(gathered)
+    with psycopg.connect(environment) as another:
+        maintenance.handler(schedules.OFFLINE_SWEEP.payload, None)
+        row = another.execute(
+            "SELECT pg_database_size(current_database()), current_setting('max_connections')::int"
+        ).fetchone()
+    assert row is not None
+    size, most = row
+    assert gathered.values["DatabaseBytes", None] == pytest.approx(size, rel=0.1)
+    connections = gathered.values["DatabaseConnections", None]
+    assert connections >= 2  # the job's own, and another
+    assert 0 < gathered.values["DatabaseConnectionsLeft", None] <= most - connections
+    assert 0 < gathered.values["TransactionAge", None] < 2_000_000_000
+
+
+def test_another_job_measures_no_database(environment: str) -> None:
+    assert maintenance.service.get()
+    gathered = Gathered()
+    metrics.use(gathered)
+    maintenance.handler(schedules.COMMAND_TIMEOUTS.payload, None)
+    assert ("DatabaseBytes", None) not in gathered.values
+
+
 def test_a_refresh_measures_what_it_did_and_how_far_it_is_behind(environment: str) -> None:
     add_reading(environment, timedelta(hours=5))
     assert maintenance.service.get()  # before the sink: it chooses one of its own

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from traksense import bootstrap
 from traksense.contracts import metrics as m
 from traksense.observability import (
     EmfMetrics,
@@ -24,6 +25,20 @@ def emf() -> Iterator[None]:
     metrics.use(EmfMetrics("ingest"))
     yield
     metrics.use(NoMetrics())
+
+
+def test_what_a_function_measures_in_lambda_bears_its_name_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1/none")
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "traksense-prod-ingest")
+    try:
+        bootstrap.start("ingest")
+        metrics.count(m.READINGS_STORED, 1)
+        metrics.flush()
+    finally:
+        metrics.use(NoMetrics())
+    assert documents(capsys)[0]["service"] == "traksense-prod-ingest"
 
 
 def documents(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

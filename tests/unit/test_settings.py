@@ -37,6 +37,7 @@ def test_everything_can_be_set() -> None:
             "TRAKSENSE_METRICS": "none",
             "TRAKSENSE_RAW_RETENTION_DAYS": "365",
             "TRAKSENSE_LOG_LEVEL": "DEBUG",
+            "AWS_LAMBDA_FUNCTION_NAME": "traksense-prod-ingest",
         }
     )
     assert settings == FunctionSettings(
@@ -45,6 +46,7 @@ def test_everything_can_be_set() -> None:
         metrics="none",
         raw_retention_days=365,
         log_level="DEBUG",
+        lambda_name="traksense-prod-ingest",
     )
 
 

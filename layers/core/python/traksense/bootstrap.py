@@ -31,7 +31,7 @@ def start(function: str) -> tuple[FunctionSettings, Database]:
     settings = FunctionSettings.from_environment()
     configure_logging(function, settings.log_level)
     if settings.metrics == "emf":
-        metrics.use(EmfMetrics(function))
+        metrics.use(EmfMetrics(settings.lambda_name or function))
     database = Database(
         settings.database_url,
         passwords=passwords(settings.database_url, DatabaseAuthentication.from_environment()),

@@ -79,6 +79,8 @@ class FunctionSettings:
     metrics: Metrics
     raw_retention_days: int
     log_level: LogLevel = "INFO"
+    lambda_name: str | None = None
+    """Under which name Lambda runs it, which tells stages apart; None: Lambda does not."""
     cache_ttl_s: int = 300
     """How long a copy of the configuration serves in memory at most; 0: none is kept."""
 
@@ -93,6 +95,7 @@ class FunctionSettings:
             prepare_statements=_choice(environ, "TRAKSENSE_PREPARE", ("on", "off"), "off") == "on",
             metrics=cast(Metrics, _choice(environ, "TRAKSENSE_METRICS", get_args(Metrics), "emf")),
             raw_retention_days=_raw_days(environ),
+            lambda_name=environ.get("AWS_LAMBDA_FUNCTION_NAME"),
             cache_ttl_s=_whole_number(environ, "TRAKSENSE_CACHE_SECONDS", 300, 0, 3600),
         )
 

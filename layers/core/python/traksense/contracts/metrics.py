@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["counter", "gauge", "histogram"]
-Unit = Literal["Count", "Milliseconds", "Seconds"]
+Unit = Literal["Bytes", "Count", "Milliseconds", "Seconds"]
 
 NAMESPACE: Final = "TrakSense"
 
@@ -109,6 +109,22 @@ DAYS_TO_CLOSE: Final = Metric(
     "DaysToClose", "gauge", "Count",
     "Days whose readings should be segments and are not.", "traksense_days_to_close",
 )  # fmt: skip
+DATABASE_BYTES: Final = Metric(
+    "DatabaseBytes", "gauge", "Bytes", "Size of the database.", "traksense_database_bytes"
+)
+DATABASE_CONNECTIONS: Final = Metric(
+    "DatabaseConnections", "gauge", "Count",
+    "Sessions of the database's server.", "traksense_database_connections",
+)  # fmt: skip
+DATABASE_CONNECTIONS_LEFT: Final = Metric(
+    "DatabaseConnectionsLeft", "gauge", "Count",
+    "Sessions that the database's server would still take.",
+    "traksense_database_connections_left",
+)  # fmt: skip
+TRANSACTION_AGE: Final = Metric(
+    "TransactionAge", "gauge", "Count",
+    "Transactions since the oldest row that is not frozen.", "traksense_transaction_age",
+)  # fmt: skip
 
 OVER_RATE: Final = Metric(
     "OverRate", "counter", "Count",
@@ -129,5 +145,6 @@ METRICS: Final = (
     REQUEST_DURATION, REQUESTS_REFUSED, AUDIT_FAILURES,
     ROLLUP_LAG, ROLLUP_BUCKETS, ROLLUP_FAILURES, ROLLUP_DURATION,
     JOB_FAILURES, DAYS_TO_CLOSE, COMMANDS_SETTLED, CACHE_HITS, CACHE_MISSES, OVER_RATE,
+    DATABASE_BYTES, DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_LEFT, TRANSACTION_AGE,
 )  # fmt: skip
 """Every metric of the platform."""

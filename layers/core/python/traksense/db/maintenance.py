@@ -6,6 +6,8 @@ from datetime import date, datetime
 
 from traksense.db import queries
 from traksense.db.connection import Database
+from traksense.domain.errors import DatabaseAway
+from traksense.services.maintenance import DatabaseFigures
 
 
 class SqlMaintenanceStore:
@@ -14,6 +16,14 @@ class SqlMaintenanceStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queries = queries.load("maintenance")
+
+    def figures(self) -> DatabaseFigures:
+        """How large and how busy the server is."""
+        with self._database.transaction("traksense_owner") as cursor:
+            row = cursor.execute(self._queries["database_figures"]).fetchone()
+        if row is None:
+            raise DatabaseAway("the server gave no figures")
+        return DatabaseFigures(*map(int, row))
 
     def sweep_offline(self, now: datetime) -> int:
         """Mark the devices silent for too long as offline; how many that were."""

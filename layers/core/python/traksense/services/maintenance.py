@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -22,8 +22,22 @@ PARTITION_DAYS_AHEAD: Final = 7
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseFigures:
+    """How large and how busy the database's server is."""
+
+    size_bytes: int
+    connections: int
+    connections_left: int
+    transaction_age: int
+    """Transactions since the oldest row that is not frozen; at two billion writing stops."""
+
+
 class MaintenanceStore(Protocol):
     """What the jobs ask of the database. Every method raises DatabaseAway."""
+
+    def figures(self) -> DatabaseFigures:
+        """How large and how busy the server is."""
 
     def sweep_offline(self, now: datetime) -> int:
         """Mark the devices silent for too long as offline; how many that were."""
@@ -111,6 +125,10 @@ class MaintenanceService:
         if self._rollups is not None:
             made["made_for_rollups"] = self._rollups.ensure_partitions(first, last)
         return made
+
+    def database_figures(self) -> DatabaseFigures:
+        """How large and how busy the database's server is. Raises DatabaseAway."""
+        return self._store.figures()
 
     def rollup_lag_s(self) -> dict[str, float]:
         """Seconds by level that the rollups are behind; empty where nothing here refreshes them.
