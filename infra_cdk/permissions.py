@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from aws_cdk import Arn, ArnComponents, ArnFormat, Stack
@@ -11,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from infra_cdk.places import Places, made
 from traksense.contracts import topics
 from traksense.contracts.functions import Function
-from traksense.contracts.uses import Resource
+from traksense.contracts.uses import Resource, Use
 
 Arns = Callable[[Stack, Places], list[str]]
 
@@ -82,10 +82,15 @@ ARNS: Final[Mapping[Resource, Arns]] = {
 
 def statements(function: Function, stack: Stack, places: Places) -> list[iam.PolicyStatement]:
     """What a function may ask of AWS, by its manifest entry. Raises NotMade."""
+    return statements_of(function.uses, stack, places)
+
+
+def statements_of(uses: Sequence[Use], stack: Stack, places: Places) -> list[iam.PolicyStatement]:
+    """Some uses as IAM has them. Raises NotMade."""
     return [
         iam.PolicyStatement(
             actions=sorted(use.actions),
             resources=[arn for name in use.resources for arn in ARNS[name](stack, places)],
         )
-        for use in function.uses
+        for use in uses
     ]

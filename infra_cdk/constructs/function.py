@@ -11,6 +11,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra_cdk.concurrency import shares
+from infra_cdk.constructs.names import pascal
 from infra_cdk.environment import environment_of
 from infra_cdk.packages import CODE, EVERYWHERE, Packages
 from infra_cdk.permissions import statements
@@ -51,7 +52,7 @@ class PlatformFunction(Construct):
         database: DatabaseAccess | None,
     ) -> None:
         """``database``: for a function with database roles. Raises UnknownVariable, NotMade."""
-        super().__init__(scope, _pascal(contract.name))
+        super().__init__(scope, pascal(contract.name))
         if bool(contract.database_roles) != (database is not None):
             raise ValueError(f"{contract.name}: a database is for who has database roles")
         self.contract: Final = contract
@@ -110,12 +111,12 @@ def layer(stack: Stack, packages: Packages, name: str) -> lambda_.ILayerVersion:
     """A layer of a stack, made once. Each stack has its own: a version that another stack uses
     could not be replaced.
     """
-    found = stack.node.try_find_child(f"Layer{_pascal(name)}")
+    found = stack.node.try_find_child(f"Layer{pascal(name)}")
     if found is not None:
         return found
     return lambda_.LayerVersion(
         stack,
-        f"Layer{_pascal(name)}",
+        f"Layer{pascal(name)}",
         code=packages.code(name),
         compatible_runtimes=[RUNTIME],
         compatible_architectures=[ARCHITECTURE],
@@ -167,7 +168,3 @@ def _reserved(
 
 def _all_with(contract: Function) -> tuple[Function, ...]:
     return FUNCTIONS if contract in FUNCTIONS else (*FUNCTIONS, contract)
-
-
-def _pascal(name: str) -> str:
-    return "".join(part.capitalize() for part in name.replace("-", "_").split("_"))

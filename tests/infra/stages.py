@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import App
+from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
+from infra_cdk.constructs.surroundings import Surroundings
 from infra_cdk.packages import NAMES, Packages
 from infra_cdk.settings import StageSettings, context_of_file, read
+from infra_cdk.stacks.network import NetworkStack
 from traksense.contracts.functions import Function
 
 CONNECT = "rds-db:connect"
@@ -63,3 +65,32 @@ def of_type(template: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]
         for name, resource in template["Resources"].items()
         if resource["Type"] == kind
     }
+
+
+def surroundings(made: App, folder: Path, chosen: StageSettings) -> Surroundings:
+    """A network and what else a stack with functions is made with."""
+    network = NetworkStack(made, chosen)
+    return Surroundings(chosen, stub_packages(folder), network, StubDatabase())
+
+
+def template_of(made: App, stack: Stack) -> dict[str, Any]:
+    """A stack's template. Raises what the synthesis raises."""
+    found: dict[str, Any] = made.synth().get_stack_by_name(stack.stack_name).template
+    return found
+
+
+def statements(template: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every statement of every policy of a role in a template, with lists for its actions."""
+    for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+        for policy in of_type(template, kind).values():
+            for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
+                yield {
+                    **statement,
+                    "Action": as_list(statement["Action"]),
+                    "Resource": as_list(statement["Resource"]),
+                }
+
+
+def as_list(value: Any) -> list[Any]:
+    """What IAM lets stand alone where it is one."""
+    return value if isinstance(value, list) else [value]

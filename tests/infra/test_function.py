@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aws_cdk import App, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_sqs as sqs
 
 from infra_cdk.concurrency import TooFewConnections, shares
@@ -18,7 +18,16 @@ from infra_cdk.permissions import ARNS
 from infra_cdk.places import NotMade, Places
 from infra_cdk.settings import StageSettings
 from infra_cdk.stacks.network import NetworkStack
-from tests.infra.stages import CONNECT, StubDatabase, app, of_type, settings, stub_packages
+from tests.infra.stages import (
+    CONNECT,
+    StubDatabase,
+    app,
+    of_type,
+    settings,
+    statements,
+    stub_packages,
+)
+from tests.infra.stages import template_of as written
 from traksense.contracts import functions
 from traksense.contracts.functions import FUNCTIONS, Function
 from traksense.contracts.uses import Use
@@ -40,20 +49,7 @@ def template_of(
         network=network,
         database=StubDatabase() if contract.database_roles else None,
     )
-    return _synthesised(made, stack)
-
-
-def _synthesised(made: App, stack: Stack) -> dict[str, Any]:
-    found: dict[str, Any] = made.synth().get_stack_by_name(stack.stack_name).template
-    return found
-
-
-def statements_of(template: dict[str, Any]) -> list[dict[str, Any]]:
-    return [
-        statement
-        for policy in of_type(template, "AWS::IAM::Policy").values()
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-    ]
+    return written(made, stack)
 
 
 def test_a_function_with_a_database_is_made_as_the_manifest_says(tmp_path: Path) -> None:
@@ -76,13 +72,7 @@ def test_a_function_with_a_database_is_made_as_the_manifest_says(tmp_path: Path)
     assert log["Properties"] == {"LogGroupName": "/traksense/prod/ingest", "RetentionInDays": 90}
     assert log["DeletionPolicy"] == "Retain"
     assert properties["LoggingConfig"]["LogGroup"]["Ref"].startswith("IngestLog")
-    allowed = {
-        action
-        for statement in statements_of(template)
-        for action in (
-            [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-        )
-    }
+    allowed = {action for statement in statements(template) for action in statement["Action"]}
     assert {each for each in allowed if not each.startswith("ec2:")} == {
         "logs:CreateLogStream",
         "logs:PutLogEvents",
@@ -103,7 +93,7 @@ def test_a_function_without_a_database_is_in_no_network(tmp_path: Path) -> None:
     assert properties["Environment"]["Variables"] == {
         "TRAKSENSE_WEB_URL": "https://panel.traksense.example"
     }
-    assert "*" not in [statement["Resource"] for statement in statements_of(template)]
+    assert ["*"] not in [statement["Resource"] for statement in statements(template)]
 
 
 def test_a_new_account_reserves_no_concurrency(tmp_path: Path) -> None:
@@ -127,12 +117,10 @@ def test_a_use_becomes_a_statement_on_its_own_resource(tmp_path: Path) -> None:
         network=network,
         database=StubDatabase(),
     )
-    found = [
-        each for each in statements_of(_synthesised(made, stack)) if "sqs" in str(each["Action"])
-    ]
+    found = [each for each in statements(written(made, stack)) if "sqs" in str(each["Action"])]
     assert len(found) == 1
-    assert found[0]["Action"] == "sqs:GetQueueAttributes"
-    assert found[0]["Resource"]["Fn::GetAtt"][1] == "Arn"
+    assert found[0]["Action"] == ["sqs:GetQueueAttributes"]
+    assert found[0]["Resource"][0]["Fn::GetAtt"][1] == "Arn"
 
 
 def test_a_value_from_the_stages_settings_reaches_the_functions_that_read_it(

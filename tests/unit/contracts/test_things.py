@@ -16,6 +16,7 @@ from traksense.contracts.things import (
     POLICIES,
     SEARCHABLE,
     Thing,
+    policies,
 )
 from traksense.contracts.topics import Channel
 
@@ -53,6 +54,25 @@ def of(thing: Thing, action: str) -> set[str]:
 @pytest.mark.parametrize("name", sorted(POLICIES))
 def test_a_policy_is_short_enough_for_aws(name: str) -> None:
     assert len(POLICIES[name]) <= MAX_POLICY_CHARACTERS
+
+
+def test_a_device_may_publish_its_own_telemetry_straight_to_a_rule_where_that_is_chosen() -> None:
+    chosen = policies(straight_to="traksense_prod_telemetry")
+    assert len(chosen[DEVICE_POLICY]) <= MAX_POLICY_CHARACTERS
+
+    def publishes(document: str) -> set[str]:
+        return {
+            str(resolved(resource, CHILLER))
+            for statement in json.loads(document)["Statement"]
+            if statement["Action"] == ["iot:Publish"]
+            for resource in statement["Resource"]
+        }
+
+    assert publishes(chosen[DEVICE_POLICY]) - publishes(POLICIES[DEVICE_POLICY]) == {
+        "arn:aws:iot:*:*:topic/$aws/rules/traksense_prod_telemetry/"
+        "traksense/acme/plant/chiller-1/telem"
+    }
+    assert chosen[GATEWAY_POLICY] == POLICIES[GATEWAY_POLICY]
 
 
 def test_the_type_has_no_more_searchable_attributes_than_aws_allows() -> None:

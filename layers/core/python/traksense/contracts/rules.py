@@ -51,8 +51,10 @@ def project(payload: bytes, topic: str, client_id: str, received_at: int) -> str
     )
 
 
+TELEMETRY: Final = Rule("telemetry", topics.channel_filter(Channel.TELEM), queues.INGEST)
+
 RULES: Final = (
-    Rule("telemetry", topics.channel_filter(Channel.TELEM), queues.INGEST),
+    TELEMETRY,
     Rule("tds_telemetry", topics.tds_filter(), queues.INGEST),
     Rule("device_state", topics.channel_filter(Channel.STATE), queues.DEVICE_EVENTS),
     Rule("device_event", topics.channel_filter(Channel.EVENT), queues.DEVICE_EVENTS),

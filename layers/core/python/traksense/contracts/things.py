@@ -65,20 +65,26 @@ def _allow(actions: list[str], resources: list[str], **more: Any) -> dict[str, A
     return {"Effect": "Allow", "Action": actions, "Resource": resources, **more}
 
 
-_DEVICE: Final = {
-    "Version": "2012-10-17",
-    "Statement": [
-        _allow(
-            ["iot:Connect"],
-            [_arn("client", "${iot:Connection.Thing.ThingName}")],
-            Condition={"Bool": {"iot:Connection.Thing.IsAttached": ["true"]}},
-        ),
-        _allow(["iot:Publish"], [_arn("topic", _topic(channel)) for channel in topics.UPLINK]),
-        _allow(["iot:RetainPublish"], [_arn("topic", _topic(Channel.STATE))]),
-        _allow(["iot:Subscribe"], [_arn("topicfilter", _topic(Channel.CMD))]),
-        _allow(["iot:Receive"], [_arn("topic", _topic(Channel.CMD))]),
-    ],
-}
+def _device(straight_to: str | None) -> dict[str, Any]:
+    publishes = [_arn("topic", _topic(channel)) for channel in topics.UPLINK]
+    if straight_to is not None:
+        publishes.append(_arn("topic", f"$aws/rules/{straight_to}/{_topic(Channel.TELEM)}"))
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            _allow(
+                ["iot:Connect"],
+                [_arn("client", "${iot:Connection.Thing.ThingName}")],
+                Condition={"Bool": {"iot:Connection.Thing.IsAttached": ["true"]}},
+            ),
+            _allow(["iot:Publish"], publishes),
+            _allow(["iot:RetainPublish"], [_arn("topic", _topic(Channel.STATE))]),
+            _allow(["iot:Subscribe"], [_arn("topicfilter", _topic(Channel.CMD))]),
+            _allow(["iot:Receive"], [_arn("topic", _topic(Channel.CMD))]),
+        ],
+    }
+
+
 _GATEWAY: Final = {
     "Version": "2012-10-17",
     "Statement": [
@@ -93,8 +99,17 @@ DEVICE_POLICY: Final = "traksense-device"
 GATEWAY_POLICY: Final = "traksense-gateway"
 """For certificates of gateways that are known by their MAC, beside the device's."""
 
-POLICIES: Final = {
-    DEVICE_POLICY: json.dumps(_DEVICE, separators=(",", ":")),
-    GATEWAY_POLICY: json.dumps(_GATEWAY, separators=(",", ":")),
-}
-"""Policy documents by name: each is made once in an account and attached by its name."""
+
+def policies(straight_to: str | None = None) -> dict[str, str]:
+    """Policy documents by name: each is made once in an account and attached by its name.
+
+    ``straight_to``: name of the topic rule that devices may publish telemetry to without the
+    broker between them, and its price (AWS IoT developer guide, "Basic Ingest").
+    """
+    return {
+        DEVICE_POLICY: json.dumps(_device(straight_to), separators=(",", ":")),
+        GATEWAY_POLICY: json.dumps(_GATEWAY, separators=(",", ":")),
+    }
+
+
+POLICIES: Final = policies()

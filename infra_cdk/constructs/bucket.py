@@ -1,0 +1,40 @@
+"""Buckets: encrypted, private, by TLS alone, and emptied of what is left over."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+
+def private_bucket(
+    scope: Construct,
+    name: str,
+    *,
+    keep: bool,
+    expire_days: int | None = None,
+    versioned: bool = False,
+) -> s3.Bucket:
+    """A bucket that nobody has but who is granted it.
+
+    ``keep``: it outlives its stack. ``expire_days``: nothing in it does so much longer.
+    """
+    return s3.Bucket(
+        scope,
+        name,
+        encryption=s3.BucketEncryption.S3_MANAGED,
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+        object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+        enforce_ssl=True,
+        minimum_tls_version=1.2,
+        versioned=versioned,
+        lifecycle_rules=[
+            s3.LifecycleRule(
+                id="left-over",
+                abort_incomplete_multipart_upload_after=Duration.days(1),
+                noncurrent_version_expiration=Duration.days(90) if versioned else None,
+                expiration=None if expire_days is None else Duration.days(expire_days),
+            )
+        ],
+        removal_policy=RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY,
+    )

@@ -1,0 +1,185 @@
+"""From the devices to the database: IoT Core's rules, the queues, and the functions behind them."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_iot as iot
+from aws_cdk import aws_lambda_event_sources as event_sources
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra_cdk.constructs.bucket import private_bucket
+from infra_cdk.constructs.names import pascal
+from infra_cdk.constructs.surroundings import Surroundings
+from infra_cdk.permissions import statements_of
+from traksense.contracts import things, uses
+from traksense.contracts.functions import FUNCTIONS
+from traksense.contracts.queues import QUEUES, Queue
+from traksense.contracts.rules import RULES, SQL_VERSION, TELEMETRY, Rule
+
+REFUSED_DAYS: Final = 30
+"""How long a message stays that a rule could not hand to its queue."""
+REFUSED_KEY: Final = "rules/${timestamp()}-${newuuid()}.json"
+"""Of such a message; IoT Core puts its payload in base64, the rule and the reason into it."""
+
+
+class IngestStack(Stack):
+    """Device policies, a rule for each topic filter, a queue and a function behind it.
+
+    What IoT Core knows by name is an account's and a region's: one stage in each.
+    """
+
+    def __init__(self, scope: Construct, around: Surroundings) -> None:
+        settings = around.settings
+        super().__init__(scope, settings.stack_id("ingest"))
+        self.refused: Final = private_bucket(
+            self, "RefusedMessages", keep=settings.keep_data, expire_days=REFUSED_DAYS
+        )
+        for queue in QUEUES:
+            self._queue(queue, around)
+        for queue in QUEUES:
+            self._feed(queue, around)
+        to_queues = self._broker_role(around)
+        for rule in RULES:
+            self._rule(rule, around, to_queues)
+        self._devices(around)
+        self._provisioning(around)
+
+    def _queue(self, queue: Queue, around: Surroundings) -> None:
+        stage = around.settings.stage
+        dead = sqs.Queue(
+            self,
+            f"{pascal(queue.name)}DeadLetters",
+            queue_name=f"traksense-{stage}-{queue.dead_letter_name}",
+            retention_period=Duration.seconds(queue.retention_s),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+        )
+        around.places.dead_letter_queues[queue.name] = dead
+        around.places.queues[queue.name] = sqs.Queue(
+            self,
+            f"{pascal(queue.name)}Queue",
+            queue_name=f"traksense-{stage}-{queue.name}",
+            visibility_timeout=Duration.seconds(queue.visibility_s),
+            retention_period=Duration.seconds(queue.retention_s),
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=queue.max_receives),
+        )
+
+    def _feed(self, queue: Queue, around: Surroundings) -> None:
+        """The function of a queue, called with its batches."""
+        contract = next(each for each in FUNCTIONS if each.name == queue.function)
+        batching = queue.batching[around.settings.ingest.batching]
+        around.function(self, contract).add_event_source(
+            event_sources.SqsEventSource(
+                around.places.queues[queue.name],
+                batch_size=batching.size,
+                max_batching_window=Duration.seconds(batching.window_s),
+                max_concurrency=queue.max_concurrency,
+                report_batch_item_failures=True,
+            )
+        )
+
+    def _broker_role(self, around: Surroundings) -> iam.Role:
+        """What IoT Core's rules act as: into our queues, and beside them where that fails."""
+        role = iam.Role(
+            self,
+            "Rules",
+            assumed_by=iam.ServicePrincipal(
+                "iot.amazonaws.com",
+                # Nobody else's rules (AWS IoT developer guide, "Cross-service confused deputy").
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            ),
+            description="What the topic rules of TrakSense may do",
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["sqs:SendMessage"],
+                resources=[queue.queue_arn for queue in around.places.queues.values()],
+            )
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["s3:PutObject"], resources=[self.refused.arn_for_objects("rules/*")]
+            )
+        )
+        return role
+
+    def _rule(self, rule: Rule, around: Surroundings, role: iam.Role) -> None:
+        made = iot.CfnTopicRule(
+            self,
+            f"Rule{pascal(rule.name)}",
+            rule_name=rule_name(around.settings.stage, rule),
+            topic_rule_payload=iot.CfnTopicRule.TopicRulePayloadProperty(
+                sql=rule.sql,
+                aws_iot_sql_version=SQL_VERSION,
+                actions=[
+                    iot.CfnTopicRule.ActionProperty(
+                        sqs=iot.CfnTopicRule.SqsActionProperty(
+                            queue_url=around.places.queues[rule.queue.name].queue_url,
+                            role_arn=role.role_arn,
+                            use_base64=False,
+                        )
+                    )
+                ],
+                error_action=iot.CfnTopicRule.ActionProperty(
+                    s3=iot.CfnTopicRule.S3ActionProperty(
+                        bucket_name=self.refused.bucket_name,
+                        key=REFUSED_KEY,
+                        role_arn=role.role_arn,
+                    )
+                ),
+            ),
+        )
+        # IoT Core tries the role at once, before its policy would be attached.
+        made.node.add_dependency(role)
+
+    def _devices(self, around: Surroundings) -> None:
+        """What certificates get in with; the API makes them, and things, one by one."""
+        iot.CfnThingType(
+            self,
+            "ThingType",
+            thing_type_name=things.THING_TYPE,
+            thing_type_properties=iot.CfnThingType.ThingTypePropertiesProperty(
+                searchable_attributes=list(things.SEARCHABLE)
+            ),
+        )
+        straight = (
+            rule_name(around.settings.stage, TELEMETRY)
+            if around.settings.ingest.basic_ingest
+            else None
+        )
+        for name, document in things.policies(straight).items():
+            iot.CfnPolicy(
+                self,
+                f"Policy{pascal(name)}",
+                policy_name=name,
+                policy_document=json.loads(document),
+            )
+
+    def _provisioning(self, around: Surroundings) -> None:
+        """For people and tools of this account that give devices their certificates beside the API.
+
+        Whom the account lets take it on, with a second factor.
+        """
+        role = iam.Role(
+            self,
+            "Provisioning",
+            role_name=f"traksense-{around.settings.stage}-provisioning",
+            assumed_by=iam.AccountRootPrincipal().with_conditions(
+                {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+            ),
+            description="Makes things and certificates of devices",
+        )
+        for statement in statements_of(uses.LET_DEVICES_IN, self, around.places):
+            role.add_to_policy(statement)
+
+
+def rule_name(stage: str, rule: Rule) -> str:
+    """Of a topic rule, which knows no hyphens."""
+    return f"traksense_{stage}_{rule.name}"
