@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 from aws_cdk import App, Tags
 
+from infra_cdk.concurrency import TooFewConnections
+from infra_cdk.constructs.surroundings import Surroundings
+from infra_cdk.packages import NotBuilt, Packages
+from infra_cdk.places import Places
 from infra_cdk.settings import SettingsError, StageSettings, read
+from infra_cdk.stacks.data import DataStack
+from infra_cdk.stacks.ingest import IngestStack
 from infra_cdk.stacks.network import NetworkStack
 
 
@@ -20,14 +26,22 @@ class Platform:
     """The stacks of one stage."""
 
     network: NetworkStack
+    data: DataStack
+    ingest: IngestStack
 
 
-def build(app: App, settings: StageSettings) -> Platform:
+def build(app: App, settings: StageSettings, packages: Packages) -> Platform:
     """Make the stacks of a stage, in the order in which they are deployed."""
+    places = Places()
     network = NetworkStack(app, settings)
+    data = DataStack(app, settings, network, packages, places)
+    around = Surroundings(settings, packages, network, data.access, places)
+    ingest = IngestStack(app, around)
+    for stack in (ingest,):
+        stack.add_dependency(data)  # the database is migrated before a function changes
     Tags.of(app).add("platform", "traksense")
     Tags.of(app).add("stage", settings.stage)
-    return Platform(network=network)
+    return Platform(network=network, data=data, ingest=ingest)
 
 
 def main() -> int:
@@ -36,10 +50,10 @@ def main() -> int:
     try:
         context = {name: app.node.try_get_context(name) for name in ("stage", "stages", "database")}
         settings = read({name: value for name, value in context.items() if value is not None})
-    except SettingsError as error:
+        build(app, settings, Packages.built())
+    except (SettingsError, TooFewConnections, NotBuilt) as error:
         print(error, file=sys.stderr)
         return 1
-    build(app, settings)
     app.synth()
     return 0
 

@@ -24,6 +24,7 @@ DEFAULTS: Final = frozenset(
     {
         "TRAKSENSE_CACHE_SECONDS",
         "TRAKSENSE_DEVICE_MESSAGES_PER_MINUTE",
+        "TRAKSENSE_ENGINE",
         "TRAKSENSE_LOG_LEVEL",
         "TRAKSENSE_PREPARE",
         *functions.RETENTION_ENVIRONMENT,
@@ -32,7 +33,9 @@ DEFAULTS: Final = frozenset(
 )
 """Left to the code's default where the stage's settings name no value."""
 
-DATABASE: Final = frozenset({"DATABASE_URL", "TRAKSENSE_DATABASE_AUTH"})
+DATABASE: Final = frozenset(
+    {"DATABASE_URL", "TRAKSENSE_DATABASE_ADMINISTRATOR", "TRAKSENSE_DATABASE_AUTH"}
+)
 """Given by the database of the stage (``DatabaseAccess.environment``)."""
 
 Value = Callable[[Places, StageSettings], str]

@@ -28,8 +28,9 @@ class FunctionsNetwork(Protocol):
 class DatabaseAccess(Protocol):
     """How functions get to the database."""
 
-    connections: int
-    """That functions may have at once, all together."""
+    @property
+    def connections(self) -> int:
+        """That functions may have at once, all together."""
 
     def environment(self, function: Function) -> Mapping[str, str]:
         """What a function is told of it: ``DATABASE_URL`` and how it proves who it is."""

@@ -86,6 +86,8 @@ class ExternalSettings:
     """In Secrets Manager, with ``username`` and ``password`` of its administrator."""
     host: Name
     port: Annotated[int, Field(ge=1, le=65_535)]
+    verify_certificate: bool
+    """False: it is encrypted, but nobody known to Amazon Linux signed for the host's name."""
     private_endpoint_service: str | None
     """Name of the PrivateLink service that leads to it; None: by peering or the internet."""
 

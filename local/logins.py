@@ -12,16 +12,14 @@ import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
 from traksense.contracts.functions import FUNCTIONS, Function, Trigger
+from traksense.db.logins import PREFIX, scram_verifier, with_login
 from traksense.db.queries import load as load_queries
 from traksense.domain.errors import DatabaseAway
-
-PREFIX: Final = "traksense_login_"
 
 # Room for what a killed run left open until the server notices, and for the threads of the API.
 _CONNECTION_LIMIT: Final[dict[Trigger, int]] = {
@@ -84,8 +82,7 @@ def ensure(
     except psycopg.OperationalError as error:
         raise DatabaseAway(str(error).strip()) from error
     return {
-        name: _with_login(admin_url, prefix + name, password)
-        for name, password in passwords.items()
+        name: with_login(admin_url, prefix + name, password) for name, password in passwords.items()
     }
 
 
@@ -121,7 +118,7 @@ def _changes(
                     verb=sql.SQL("CREATE" if login is None else "ALTER"),
                     name=sql.Identifier(name),
                     limit=sql.Literal(limit),
-                    verifier=sql.Literal(_verifier(connection, name, password)),
+                    verifier=sql.Literal(scram_verifier(connection, name, password)),
                 )
             )
         held = frozenset[str]() if login is None else login.member_of
@@ -133,14 +130,6 @@ def _changes(
     for name in sorted(standing.keys() - wanted):
         changes.append(_DROP.format(sql.Identifier(name)))
     return changes
-
-
-def _verifier(connection: psycopg.Connection[Any], name: str, password: str) -> str:
-    """The SCRAM verifier, made here so that no password reaches the server or its log."""
-    verifier: bytes = connection.pgconn.encrypt_password(
-        password.encode(), name.encode(), _VERIFIER.lower().encode()
-    )
-    return verifier.decode("ascii")
 
 
 def _accepts(verifier: str | None, password: str) -> bool:
@@ -159,13 +148,4 @@ def _accepts(verifier: str | None, password: str) -> bool:
     client_key = hmac.digest(salted, b"Client Key", "sha256")
     return mechanism == _VERIFIER and hmac.compare_digest(
         hashlib.sha256(client_key).digest(), stored_key
-    )
-
-
-def _with_login(url: str, user: str, password: str) -> str:
-    """The same server and database for another log-in."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(
-        parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}")
     )

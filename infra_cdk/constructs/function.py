@@ -51,10 +51,10 @@ class PlatformFunction(Construct):
         network: FunctionsNetwork,
         database: DatabaseAccess | None,
     ) -> None:
-        """``database``: for a function with database roles. Raises UnknownVariable, NotMade."""
+        """``database``: for a function that talks to it. Raises UnknownVariable, NotMade."""
         super().__init__(scope, pascal(contract.name))
-        if bool(contract.database_roles) != (database is not None):
-            raise ValueError(f"{contract.name}: a database is for who has database roles")
+        if contract.has_database != (database is not None):
+            raise ValueError(f"{contract.name}: a database is for who talks to it")
         self.contract: Final = contract
         stack = Stack.of(self)
         name = f"traksense-{settings.stage}-{contract.name.replace('_', '-')}"
@@ -161,7 +161,9 @@ def _place(network: FunctionsNetwork) -> dict[str, object]:
 def _reserved(
     contract: Function, settings: StageSettings, database: DatabaseAccess | None
 ) -> int | None:
-    if database is None or not settings.functions.reserve_concurrency:
+    if database is None or not contract.database_roles:
+        return None
+    if not settings.functions.reserve_concurrency:
         return None
     return shares(database.connections, _all_with(contract))[contract.name]
 

@@ -61,7 +61,7 @@ class NetworkStack(Stack):
             self,
             "Database",
             vpc=self.vpc,
-            description="TrakSense database and its proxy: from functions",
+            description="TrakSense database, its proxy or its private endpoint: from functions",
             allow_all_outbound=False,
         )
         self._let_through(settings)
@@ -77,9 +77,9 @@ class NetworkStack(Stack):
         functions.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "AWS interfaces")
         postgresql = ec2.Port.tcp(POSTGRESQL)
         if settings.database.kind == "external":
-            functions.add_egress_rule(
-                ec2.Peer.any_ipv4(), ec2.Port.tcp(settings.database.external.port), "the database"
-            )
+            port = ec2.Port.tcp(settings.database.external.port)
+            functions.add_egress_rule(ec2.Peer.any_ipv4(), port, "the database")
+            database.add_ingress_rule(functions, port, "functions to the private endpoint")
             return
         functions.add_egress_rule(database, postgresql, "the database")
         database.add_ingress_rule(functions, postgresql, "functions")

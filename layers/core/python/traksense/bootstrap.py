@@ -12,11 +12,13 @@ from traksense.observability import EmfMetrics, configure_logging, metrics
 from traksense.settings import (
     AwsCredentials,
     DatabaseAuthentication,
+    DeploymentSettings,
     FunctionSettings,
     MessageSettings,
 )
 
 if TYPE_CHECKING:
+    from traksense.db.schema import Schema
     from traksense.services.device_events import DeviceEventsService
     from traksense.services.directory import Directory
     from traksense.services.erasure import ErasedPlaces
@@ -201,3 +203,18 @@ def user_messages() -> UserMessages:
     settings = MessageSettings.from_environment()
     configure_logging("user_messages", settings.log_level)
     return UserMessages(settings.web_url)
+
+
+def schema() -> Schema:
+    """What a deployment does to the database. Raises ConfigurationError."""
+    from traksense.aws.secrets import DatabaseSecrets
+    from traksense.db.schema import Schema
+
+    settings = DeploymentSettings.from_environment()
+    configure_logging("migrate", settings.log_level)
+    return Schema(
+        settings.migration.database_url,
+        settings.migration.engine,
+        settings.administrator,
+        DatabaseSecrets(settings.region).read,
+    )

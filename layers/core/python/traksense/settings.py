@@ -71,6 +71,33 @@ class MigrationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DeploymentSettings:
+    """What the migrations of a deployment need."""
+
+    migration: MigrationSettings
+    """Its URL names no log-in."""
+    administrator: str
+    """ARN of the secret that has it."""
+    region: str
+    log_level: LogLevel
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> DeploymentSettings:
+        """Read the environment. Raises ConfigurationError."""
+        level = _choice(environ, "TRAKSENSE_LOG_LEVEL", get_args(LogLevel), "INFO")
+        return cls(
+            MigrationSettings.from_environment(environ),
+            _required(
+                environ,
+                "TRAKSENSE_DATABASE_ADMINISTRATOR",
+                "the ARN of the secret with the log-in of the database's administrator",
+            ),
+            _required(environ, "AWS_REGION", "the AWS region of that secret"),
+            cast(LogLevel, level),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionSettings:
     """What every function needs."""
 

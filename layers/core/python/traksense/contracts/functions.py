@@ -8,7 +8,7 @@ from typing import Final, Literal
 from traksense.contracts import uses
 from traksense.contracts.uses import Use
 
-Trigger = Literal["queue", "http", "schedule", "user_pool", "state_machine"]
+Trigger = Literal["queue", "http", "schedule", "user_pool", "state_machine", "deployment"]
 
 COMMON_ENVIRONMENT: Final = (
     "DATABASE_URL",
@@ -89,6 +89,11 @@ class Function:
     max_concurrency: int | None = None
     """Most calls at once, each with a connection to the database; None: of one with a database,
     as many as the others leave."""
+
+    @property
+    def has_database(self) -> bool:
+        """Whether it talks to the database, as a log-in of its own or as the administrator."""
+        return bool(self.database_roles) or self.trigger == "deployment"
 
 
 INGEST: Final = Function(
@@ -231,6 +236,22 @@ EXPORT_FAIL: Final = Function(
     max_concurrency=2,
 )
 
+MIGRATE: Final = Function(
+    name="migrate",
+    handler="functions.migrate.handler:handler",
+    trigger="deployment",
+    memory_mb=512,
+    timeout_s=900,
+    database_roles=(),  # it logs in as the administrator
+    environment=(
+        "DATABASE_URL",
+        "TRAKSENSE_DATABASE_ADMINISTRATOR",
+        "TRAKSENSE_ENGINE",
+        "TRAKSENSE_LOG_LEVEL",
+        "AWS_REGION",
+    ),
+)
+
 FUNCTIONS: Final = (
     INGEST,
     DEVICE_EVENTS,
@@ -242,5 +263,6 @@ FUNCTIONS: Final = (
     EXPORT_FINISH,
     EXPORT_NOTIFY,
     EXPORT_FAIL,
+    MIGRATE,
 )
 """Every function of the platform."""

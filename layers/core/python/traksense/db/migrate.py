@@ -12,7 +12,7 @@ import hashlib
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+from psycopg import errors as pg_errors
 
 from traksense.db import queries
 from traksense.db.engine import StorageEngine, choose_engine, install
@@ -88,6 +89,11 @@ def _connect(url: str) -> Iterator[psycopg.Connection[Any]]:
         raise MigrationError(error.diag.message_primary or str(error).strip()) from error
 
 
+def _limit_ms(time_left_s: Callable[[], float] | None) -> int:
+    """0: none."""
+    return 0 if time_left_s is None else max(1, round(time_left_s() * 1000))
+
+
 def _as_statement(sql: str) -> bytes:
     return sql.encode()  # a file of ours, not input
 
@@ -140,13 +146,19 @@ def _check(
     return pending
 
 
-def _apply(connection: psycopg.Connection[Any], migration: Migration, engine: str) -> None:
+def _apply(
+    connection: psycopg.Connection[Any],
+    migration: Migration,
+    engine: str,
+    time_left_s: Callable[[], float] | None,
+) -> None:
     started = time.monotonic()
+    limit_ms = _limit_ms(time_left_s)
     try:
         with connection.transaction():
             connection.execute("SET LOCAL ROLE traksense_owner")
             connection.execute("SET LOCAL lock_timeout = '30s'")
-            connection.execute("SET LOCAL statement_timeout = 0")
+            connection.execute(f"SET LOCAL statement_timeout = {limit_ms}".encode())
             connection.execute(_as_statement(migration.sql))
             connection.execute(
                 "INSERT INTO public.schema_migrations"
@@ -159,6 +171,13 @@ def _apply(connection: psycopg.Connection[Any], migration: Migration, engine: st
                     round((time.monotonic() - started) * 1000),
                 ),
             )
+    except pg_errors.QueryCanceled as error:
+        if time_left_s is None:
+            raise DatabaseAway(str(error).strip()) from error
+        raise MigrationError(
+            f"migration {migration.version:04d}_{migration.name} takes longer than a deployment "
+            "has, and was undone: run it by hand with python -m traksense.db.migrate"
+        ) from error
     except psycopg.OperationalError as error:
         raise DatabaseAway(str(error).strip()) from error
     except psycopg.Error as error:
@@ -167,10 +186,17 @@ def _apply(connection: psycopg.Connection[Any], migration: Migration, engine: st
         ) from error
 
 
-def migrate(url: str, *, engine: Engine = "auto", directory: Path | None = None) -> list[Migration]:
+def migrate(
+    url: str,
+    *,
+    engine: Engine = "auto",
+    directory: Path | None = None,
+    time_left_s: Callable[[], float] | None = None,
+) -> list[Migration]:
     """Apply what is missing, in order; what was applied. Safe to run twice or at the same time.
 
     A run that is cut off leaves every finished migration applied and the unfinished one undone.
+    ``time_left_s``: how long a statement may still take; None: as long as it likes.
     Raises MigrationError, ConfigurationError or DatabaseAway.
     """
     with _connect(url) as connection:
@@ -184,12 +210,12 @@ def migrate(url: str, *, engine: Engine = "auto", directory: Path | None = None)
         with lock.transaction():
             lock.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             lock.execute("SET LOCAL lock_timeout = 0")
-            lock.execute("SET LOCAL statement_timeout = 0")
+            lock.execute(f"SET LOCAL statement_timeout = {_limit_ms(time_left_s)}".encode())
             lock.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s::bigint)", (_LOCK_KEY,))
             pending = _check(migrations, _applied(connection))
             for migration in pending:
                 lock.execute("SELECT 1")  # the lock is still ours
-                _apply(connection, migration, chosen)
+                _apply(connection, migration, chosen, time_left_s)
     return pending
 
 
