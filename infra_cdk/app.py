@@ -16,9 +16,13 @@ from infra_cdk.constructs.surroundings import Surroundings
 from infra_cdk.packages import NotBuilt, Packages
 from infra_cdk.places import Places
 from infra_cdk.settings import SettingsError, StageSettings, read
+from infra_cdk.stacks.api import ApiStack
 from infra_cdk.stacks.data import DataStack
+from infra_cdk.stacks.exports import ExportsStack
 from infra_cdk.stacks.ingest import IngestStack
+from infra_cdk.stacks.maintenance import MaintenanceStack
 from infra_cdk.stacks.network import NetworkStack
+from infra_cdk.stacks.web import WebStack
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,10 @@ class Platform:
     network: NetworkStack
     data: DataStack
     ingest: IngestStack
+    web: WebStack
+    exports: ExportsStack
+    api: ApiStack
+    maintenance: MaintenanceStack
 
 
 def build(app: App, settings: StageSettings, packages: Packages) -> Platform:
@@ -37,11 +45,23 @@ def build(app: App, settings: StageSettings, packages: Packages) -> Platform:
     data = DataStack(app, settings, network, packages, places)
     around = Surroundings(settings, packages, network, data.access, places)
     ingest = IngestStack(app, around)
-    for stack in (ingest,):
+    web = WebStack(app, settings, places)
+    exports = ExportsStack(app, around)
+    api = ApiStack(app, around, web.api)
+    maintenance = MaintenanceStack(app, around)
+    for stack in (ingest, exports, api, maintenance):
         stack.add_dependency(data)  # the database is migrated before a function changes
     Tags.of(app).add("platform", "traksense")
     Tags.of(app).add("stage", settings.stage)
-    return Platform(network=network, data=data, ingest=ingest)
+    return Platform(
+        network=network,
+        data=data,
+        ingest=ingest,
+        web=web,
+        exports=exports,
+        api=api,
+        maintenance=maintenance,
+    )
 
 
 def main() -> int:

@@ -14,17 +14,23 @@ def private_bucket(
     keep: bool,
     expire_days: int | None = None,
     versioned: bool = False,
+    takes_logs: bool = False,
 ) -> s3.Bucket:
     """A bucket that nobody has but who is granted it.
 
-    ``keep``: it outlives its stack. ``expire_days``: nothing in it does so much longer.
+    ``keep``: it outlives its stack. ``expire_days``: nothing in it gets older. ``takes_logs``:
+    CloudFront writes its logs there, and does that by an ACL.
     """
     return s3.Bucket(
         scope,
         name,
         encryption=s3.BucketEncryption.S3_MANAGED,
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-        object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+        object_ownership=(
+            s3.ObjectOwnership.OBJECT_WRITER
+            if takes_logs
+            else s3.ObjectOwnership.BUCKET_OWNER_ENFORCED
+        ),
         enforce_ssl=True,
         minimum_tls_version=1.2,
         versioned=versioned,

@@ -26,19 +26,6 @@ CONTENT_TYPES: Final = {
 }
 """What is served at all: a file of another kind is not found."""
 
-SECURITY_HEADERS: Final = (
-    (
-        "Content-Security-Policy",
-        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-        "form-action 'self'; frame-ancestors 'none'",
-    ),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Frame-Options", "DENY"),
-    ("Cross-Origin-Opener-Policy", "same-origin"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-)
-
 
 class StaticFiles:
     """Folders laid over URL prefixes, such as ``/`` and ``/vendor/echarts``."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from traksense.contracts.metrics import REQUEST_DURATION, REQUESTS
+from traksense.contracts.page import SECURITY_HEADERS
 from traksense.observability import log_context, metrics
 
 from .chalice_api import ChaliceApi
@@ -17,7 +18,7 @@ from .mailbox import PREFIX as MAILBOX
 from .mailbox import MailboxPage
 from .problems import Answer
 from .refusals import refuse
-from .static import SECURITY_HEADERS, StaticFiles
+from .static import StaticFiles
 
 _log = logging.getLogger(__name__)
 

@@ -14,20 +14,20 @@ FRONT = Origin(("a secret of sixteen",))
 @pytest.mark.parametrize(
     ("given", "address"),
     [
-        ("203.0.113.9:51000", "203.0.113.9"),
-        ("2001:db8::1:51000", "2001:db8::1"),
-        ("[2001:db8::1]:51000", "2001:db8::1"),
-        ("::ffff:203.0.113.9:51000", "203.0.113.9"),
-        ("nowhere:1", None),
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("203.0.113.9:51000", None),
+        ("nowhere", None),
         ("", None),
     ],
 )
 def test_the_viewers_address_is_believed_behind_the_front(given: str, address: str | None) -> None:
-    assert FRONT.address({"cloudfront-viewer-address": given}, "10.0.0.1") == address
+    assert FRONT.address({"x-viewer-address": given}, "10.0.0.1") == address
 
 
 def test_without_a_front_a_header_says_nothing() -> None:
-    headers = {"cloudfront-viewer-address": "203.0.113.9:51000", "x-forwarded-for": "203.0.113.9"}
+    headers = {"x-viewer-address": "203.0.113.9", "x-forwarded-for": "203.0.113.9"}
     assert DIRECT.address(headers, "198.51.100.7") == "198.51.100.7"
     assert DIRECT.address(headers, None) is None
     assert DIRECT.admits({})

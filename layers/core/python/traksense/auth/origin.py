@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 SECRET_HEADER: Final = "x-origin-secret"  # noqa: S105 - a name
-ADDRESS_HEADER: Final = "cloudfront-viewer-address"
-"""``address:port``, also of IPv6 (CloudFront developer guide, "Add CloudFront request headers")."""
+ADDRESS_HEADER: Final = "x-viewer-address"
+"""Set by the function at the edge, over whatever the viewer sent under that name (ADR 30)."""
 
 _IPV6_NETWORK: Final = 64
 
@@ -35,7 +35,7 @@ class Origin:
     def address(self, headers: Mapping[str, str], peer: str | None) -> str | None:
         """The caller's address, of a request that was admitted; None: it cannot be read."""
         if self.secrets and (given := headers.get(ADDRESS_HEADER)) is not None:
-            return _address(given.strip().rpartition(":")[0].strip("[]"))
+            return _address(given.strip())
         return _address(peer or "")
 
 
