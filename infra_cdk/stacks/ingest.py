@@ -9,6 +9,7 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_iot as iot
 from aws_cdk import aws_lambda_event_sources as event_sources
+from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -18,7 +19,7 @@ from infra_cdk.constructs.surroundings import Surroundings
 from infra_cdk.permissions import statements_of
 from traksense.contracts import things, uses
 from traksense.contracts.functions import FUNCTIONS
-from traksense.contracts.queues import QUEUES, Queue
+from traksense.contracts.queues import QUEUES, REDRIVE_HOURS, Queue
 from traksense.contracts.rules import RULES, SQL_VERSION, TELEMETRY, Rule
 
 REFUSED_DAYS: Final = 30
@@ -46,6 +47,7 @@ class IngestStack(Stack):
         to_queues = self._broker_role(around)
         for rule in RULES:
             self._rule(rule, around, to_queues)
+        self._redrive(around)
         self._devices(around)
         self._provisioning(around)
 
@@ -84,6 +86,53 @@ class IngestStack(Stack):
                 report_batch_item_failures=True,
             )
         )
+
+    def _redrive(self, around: Surroundings) -> None:
+        """Once a day each dead-letter queue is handed back to its queue, by SQS itself (ADR 31)."""
+        queues, dead = around.places.queues, around.places.dead_letter_queues
+        role = iam.Role(
+            self,
+            "Redrive",
+            assumed_by=iam.ServicePrincipal(
+                "scheduler.amazonaws.com",
+                conditions={"StringEquals": {"aws:SourceAccount": self.account}},
+            ),
+            description="Hands dead-letter queues back to their queues",
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=[
+                    "sqs:DeleteMessage",
+                    "sqs:GetQueueAttributes",
+                    "sqs:ReceiveMessage",
+                    "sqs:StartMessageMoveTask",
+                ],
+                resources=[queue.queue_arn for queue in dead.values()],
+            )
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["sqs:SendMessage"],
+                resources=[queue.queue_arn for queue in queues.values()],
+            )
+        )
+        for name, queue in dead.items():
+            made = scheduler.CfnSchedule(
+                self,
+                f"{pascal(name)}Redrive",
+                name=f"traksense-{around.settings.stage}-{name}-redrive",
+                schedule_expression=f"rate({REDRIVE_HOURS} hours)",
+                flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
+                target=scheduler.CfnSchedule.TargetProperty(
+                    arn=f"arn:{self.partition}:scheduler:::aws-sdk:sqs:startMessageMoveTask",
+                    role_arn=role.role_arn,
+                    input=self.to_json_string({"SourceArn": queue.queue_arn}),
+                    retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(
+                        maximum_event_age_in_seconds=3600, maximum_retry_attempts=3
+                    ),
+                ),
+            )
+            made.node.add_dependency(role)
 
     def _broker_role(self, around: Surroundings) -> iam.Role:
         """What IoT Core's rules act as: into our queues, and beside them where that fails."""

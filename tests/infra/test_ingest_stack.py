@@ -174,3 +174,31 @@ def test_what_is_kept_outlives_the_stack_in_prod(template: Template) -> None:
     (bucket,) = of_type(template, "AWS::S3::Bucket").values()
     assert bucket["DeletionPolicy"] == "Retain"
     assert bucket["Properties"]["PublicAccessBlockConfiguration"]["RestrictPublicBuckets"] is True
+
+
+@pytest.mark.parametrize("queue", QUEUES, ids=lambda queue: queue.name)
+def test_a_dead_letter_queue_is_handed_back_to_its_queue_each_day(
+    template: Template, queue: Queue
+) -> None:
+    schedules = {
+        each["Properties"]["Name"]: each["Properties"]
+        for each in of_type(template, "AWS::Scheduler::Schedule").values()
+    }
+    schedule = schedules[f"traksense-prod-{queue.name}-redrive"]
+    assert schedule["ScheduleExpression"] == "rate(24 hours)"
+    dead, _ = queue_named(template, queue.dead_letter_name)
+    live, _ = queue_named(template, queue.name)
+    assert dead in json.dumps(schedule["Target"]["Input"])
+    assert "startMessageMoveTask" in json.dumps(schedule["Target"]["Arn"])
+    role = schedule["Target"]["RoleArn"]["Fn::GetAtt"][0]
+    (policy,) = [
+        each["Properties"]["PolicyDocument"]["Statement"]
+        for each in of_type(template, "AWS::IAM::Policy").values()
+        if each["Properties"]["Roles"] == [{"Ref": role}]
+    ]
+    moves, sends = policy
+    assert "sqs:StartMessageMoveTask" in moves["Action"]
+    assert {"Fn::GetAtt": [dead, "Arn"]} in moves["Resource"]
+    assert {"Fn::GetAtt": [live, "Arn"]} not in moves["Resource"]
+    assert sends["Action"] == "sqs:SendMessage"
+    assert {"Fn::GetAtt": [live, "Arn"]} in sends["Resource"]

@@ -28,6 +28,10 @@ MAX_BATCH_BYTES: Final = 6_000_000
 """Lambda's limit on an invocation's payload, less room for the event's envelope."""
 
 
+REDRIVE_HOURS: Final = 24
+"""How often a dead-letter queue is handed back to its queue (ADR 31)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Queue:
     """An SQS queue with the dead-letter queue behind it."""
