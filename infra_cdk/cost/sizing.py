@@ -43,7 +43,7 @@ LADDER: Final = (
 
 
 class UnknownClass(Exception):
-    """The stage names a class that the ladder does not have."""
+    """There is no such class in the ladder; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,18 @@ class Databases:
     instance: InstanceClass
     storage_gb: int
     """Of each."""
+
+
+def memory_gib_of(name: str) -> int:
+    """Memory of a class. Raises UnknownClass."""
+    return _class(name).memory_gib
+
+
+def _class(name: str) -> InstanceClass:
+    for each in LADDER:
+        if each.name == name:
+            return each
+    raise UnknownClass(f"{name} is none of {', '.join(each.name for each in LADDER)}")
 
 
 def stored_bytes(workload: Workload, measured: Measured) -> float:
@@ -113,10 +125,7 @@ def databases(needed: Need, least_class: str, least_storage_gb: int) -> Database
 
     Raises UnknownClass.
     """
-    names = [each.name for each in LADDER]
-    if least_class not in names:
-        raise UnknownClass(f"{least_class} is none of {', '.join(names)}")
-    ladder = LADDER[names.index(least_class) :]
+    ladder = LADDER[LADDER.index(_class(least_class)) :]
     largest = ladder[-1]
     count = max(
         1,

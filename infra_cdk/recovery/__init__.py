@@ -1,0 +1,1 @@
+"""Disaster recovery: that a backup can be restored is proved by restoring one."""
