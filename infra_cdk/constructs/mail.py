@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from aws_cdk import Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ses as ses
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra_cdk.places import Places
@@ -28,6 +32,7 @@ class Mail(Construct):
             tls_policy=ses.ConfigurationSetTlsPolicy.REQUIRE,
             reputation_metrics=True,
         )
+        self.problems: Final = self._problems(settings)
         address = settings.mail.identity
         self.identity: Final = ses.EmailIdentity(
             self,
@@ -39,3 +44,34 @@ class Mail(Construct):
         )
         places.mail_identity_arn = self.identity.email_identity_arn
         places.mail_configuration_set = self.configuration_set.configuration_set_name
+
+    def _problems(self, settings: StageSettings) -> sns.Topic:
+        """Each bounce, complaint and refusal, for people: SES itself acts on the first two."""
+        topic = sns.Topic(
+            self,
+            "Problems",
+            topic_name=f"traksense-{settings.stage}-mail-problems",
+            display_name="E-mails of TrakSense that came back",
+            enforce_ssl=True,
+        )
+        topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                actions=["sns:Publish"],
+                principals=[iam.ServicePrincipal("ses.amazonaws.com")],
+                resources=[topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+            )
+        )
+        told = self.configuration_set.add_event_destination(
+            "Told",
+            destination=ses.EventDestination.sns_topic(topic),
+            events=[
+                ses.EmailSendingEvent.BOUNCE,
+                ses.EmailSendingEvent.COMPLAINT,
+                ses.EmailSendingEvent.REJECT,
+            ],
+        )
+        told.node.add_dependency(topic)
+        if settings.operations.alarm_email is not None:
+            topic.add_subscription(subscriptions.EmailSubscription(settings.operations.alarm_email))
+        return topic

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Literal
@@ -183,15 +183,24 @@ def export_mail_of(
     database: Database, role: Literal["traksense_app", "traksense_owner"] = "traksense_app"
 ) -> ExportMail:
     """The e-mails of exports over a database, which ``role`` asks. Raises ConfigurationError."""
-    from traksense.aws.ses import SesMailer
+    from traksense.aws.ses import SesMailer, SesSuppressions
     from traksense.db.export_mail import SqlExportMailStore
     from traksense.services.export_mail import ExportMail
     from traksense.settings import MailSettings
 
     settings = MailSettings.from_environment()
+    # A configuration set is what puts addresses on the list; one machine has neither.
+    suppressed: Container[str] = (
+        SesSuppressions(settings.region) if settings.configuration_set else frozenset()
+    )
     return ExportMail(
         SqlExportMailStore(database, role),
-        SesMailer(settings.sender, settings.region, settings.configuration_set),
+        SesMailer(
+            settings.sender,
+            settings.region,
+            settings.configuration_set,
+            suppressed=suppressed,
+        ),
         settings.web_url,
     )
 

@@ -1,10 +1,15 @@
 """E-mails through SES, as whole messages: HTML, and text for who reads none.
 
-Source: Amazon SES API reference, SendRawEmail.
+SES keeps the addresses from which an e-mail came back for good, or whose owner complained. It takes
+more e-mails for them, and delivers none; so that the platform does not believe that somebody was
+told, it looks there first.
+
+Source: Amazon SES API reference, SendRawEmail; API reference v2, GetSuppressedDestination.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +25,27 @@ _NEVER: Final = frozenset({"MessageRejected", "InvalidParameterValue"})
 """What SES says of a message that it will not take however often it comes."""
 
 
+class SesSuppressions:
+    """The account's list of addresses that get nothing. Its client is made at the first call."""
+
+    def __init__(self, region: str, make_client: MakeClient | None = None) -> None:
+        self._client = LazyClient(region, make_client or suppressions_client)
+
+    def __contains__(self, address: object) -> bool:
+        """Whether an address gets nothing. Raises MailAway."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self._client.get().get_suppressed_destination(EmailAddress=str(address))
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NotFoundException":
+                return False
+            raise MailAway(f"SES: {error}") from error
+        except BotoCoreError as error:
+            raise MailAway(f"SES: {error}") from error
+        return True
+
+
 class SesMailer:
     """Implements ``traksense.services.export_mail.Mailer``."""
 
@@ -29,10 +55,15 @@ class SesMailer:
         region: str,
         configuration_set: str | None = None,
         make_client: MakeClient | None = None,
+        suppressed: Container[str] = frozenset(),
     ) -> None:
-        """``sender``: an address, or ``Name <address>``, that SES has verified."""
+        """``sender``: an address, or ``Name <address>``, that SES has verified.
+
+        ``suppressed``: addresses to which nothing goes; to look there may raise MailAway.
+        """
         self._sender = sender
         self._configuration_set = configuration_set
+        self._suppressed = suppressed
         self._client = LazyClient(region, make_client or ses_client)
 
     def send(self, to: str, mail: Mail) -> None:
@@ -43,6 +74,8 @@ class SesMailer:
             message = compose(self._sender, to, mail)
         except ValueError as error:  # no address that can stand in a message
             raise MailRefused(str(error)) from error
+        if to in self._suppressed:
+            raise MailRefused("e-mails to this address came back, or were complained of")
         given: dict[str, Any] = {"Destinations": [to], "RawMessage": {"Data": message}}
         if self._configuration_set is not None:
             given["ConfigurationSetName"] = self._configuration_set
@@ -71,3 +104,8 @@ def compose(sender: str, to: str, mail: Mail) -> bytes:
 def ses_client(region: str) -> BaseClient:
     """A boto3 client of SES."""
     return new_client("ses", region, attempts=3)
+
+
+def suppressions_client(region: str) -> BaseClient:
+    """A boto3 client of the part of SES that keeps the list."""
+    return new_client("sesv2", region, attempts=3)

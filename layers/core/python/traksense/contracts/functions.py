@@ -166,7 +166,7 @@ MAINTENANCE: Final = Function(
         uses.COUNT_QUEUES,
         uses.START_EXPORTS,
         uses.WATCH_EXPORTS,
-        uses.SEND_MAIL,
+        *uses.SEND_MAIL,
     ),
     max_concurrency=6,
 )
@@ -221,7 +221,7 @@ EXPORT_NOTIFY: Final = Function(
     timeout_s=60,
     database_roles=("traksense_app",),
     environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT, *MAIL_ENVIRONMENT),
-    uses=(uses.SEND_MAIL,),
+    uses=uses.SEND_MAIL,
     max_concurrency=2,
 )
 EXPORT_FAIL: Final = Function(
@@ -232,7 +232,7 @@ EXPORT_FAIL: Final = Function(
     timeout_s=300,
     database_roles=("traksense_app",),
     environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT, *MAIL_ENVIRONMENT),
-    uses=(*uses.REMOVE_EXPORTS, uses.SEND_MAIL),
+    uses=(*uses.REMOVE_EXPORTS, *uses.SEND_MAIL),
     max_concurrency=2,
 )
 

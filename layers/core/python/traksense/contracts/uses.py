@@ -117,5 +117,12 @@ KEEP_TOMBSTONES: Final = (
 START_EXPORTS: Final = Use(("export_state_machine",), ("states:StartExecution",))
 WATCH_EXPORTS: Final = Use(("export_executions",), ("states:DescribeExecution",))
 
-SEND_MAIL: Final = Use(("mail",), ("ses:SendRawEmail",))
+SEND_MAIL: Final = (
+    Use(("mail",), ("ses:SendRawEmail",)),
+    Use(
+        ("anything",),
+        ("ses:GetSuppressedDestination",),
+        because="the list of suppressed addresses is the account's, and has no ARN",
+    ),
+)
 COUNT_QUEUES: Final = Use(("queues",), ("sqs:GetQueueAttributes",))
