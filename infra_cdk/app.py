@@ -13,6 +13,8 @@ from aws_cdk import App, Tags
 
 from infra_cdk.concurrency import TooFewConnections
 from infra_cdk.constructs.surroundings import Surroundings
+from infra_cdk.cost.sizing import UnknownClass
+from infra_cdk.operations.watched import watched_of
 from infra_cdk.packages import NotBuilt, Packages
 from infra_cdk.places import Places
 from infra_cdk.settings import SettingsError, StageSettings, read
@@ -22,6 +24,7 @@ from infra_cdk.stacks.exports import ExportsStack
 from infra_cdk.stacks.ingest import IngestStack
 from infra_cdk.stacks.maintenance import MaintenanceStack
 from infra_cdk.stacks.network import NetworkStack
+from infra_cdk.stacks.operations import OperationsStack
 from infra_cdk.stacks.web import WebStack
 
 
@@ -36,6 +39,7 @@ class Platform:
     exports: ExportsStack
     api: ApiStack
     maintenance: MaintenanceStack
+    operations: OperationsStack
 
 
 def build(app: App, settings: StageSettings, packages: Packages) -> Platform:
@@ -49,6 +53,7 @@ def build(app: App, settings: StageSettings, packages: Packages) -> Platform:
     exports = ExportsStack(app, around)
     api = ApiStack(app, around, web.api)
     maintenance = MaintenanceStack(app, around)
+    operations = OperationsStack(app, settings, watched_of(settings))
     for stack in (ingest, exports, api, maintenance):
         stack.add_dependency(data)  # the database is migrated before a function changes
     Tags.of(app).add("platform", "traksense")
@@ -61,6 +66,7 @@ def build(app: App, settings: StageSettings, packages: Packages) -> Platform:
         exports=exports,
         api=api,
         maintenance=maintenance,
+        operations=operations,
     )
 
 
@@ -71,7 +77,7 @@ def main() -> int:
         context = {name: app.node.try_get_context(name) for name in ("stage", "stages", "database")}
         settings = read({name: value for name, value in context.items() if value is not None})
         build(app, settings, Packages.built())
-    except (SettingsError, TooFewConnections, NotBuilt) as error:
+    except (SettingsError, TooFewConnections, NotBuilt, UnknownClass) as error:
         print(error, file=sys.stderr)
         return 1
     app.synth()

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aws_cdk import Aws
+
 from infra_cdk.constructs.postgresql import name_of
 from infra_cdk.cost.sizing import GIB, memory_gib_of
 from infra_cdk.settings import StageSettings
 from infra_cdk.stacks.ingest import rule_name
+from infra_cdk.stacks.web import API_STAGE
 from traksense.contracts.functions import FUNCTIONS
 from traksense.contracts.queues import QUEUES
 from traksense.contracts.rules import RULES
+from traksense.contracts.state_machines import STATE_MACHINES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +53,10 @@ class Watched:
     database: WatchedDatabase
 
 
-def watched_of(
-    settings: StageSettings,
-    database: WatchedDatabase,
-    *,
-    rest_api: str,
-    rest_api_stage: str,
-    state_machines: Mapping[str, str],
-    schedule_group: str,
-    mail_configuration_set: str,
-) -> Watched:
-    """What the stacks of a stage are called; names that follow from the contracts are made here.
+def watched_of(settings: StageSettings) -> Watched:
+    """What the stacks of a stage are called; the tests hold it to their templates.
 
-    The tests hold these to the templates of the stacks that give them.
+    Raises UnknownClass for an instance whose memory is not known.
     """
     made = f"traksense-{settings.stage}"
     return Watched(
@@ -69,12 +64,16 @@ def watched_of(
         dead_letter_queues={each.name: f"{made}-{each.dead_letter_name}" for each in QUEUES},
         functions={each.name: f"{made}-{each.name.replace('_', '-')}" for each in FUNCTIONS},
         rules={each.name: rule_name(settings.stage, each) for each in RULES},
-        rest_api=rest_api,
-        rest_api_stage=rest_api_stage,
-        state_machines=state_machines,
-        schedule_group=schedule_group,
-        mail_configuration_set=mail_configuration_set,
-        database=database,
+        rest_api=made,
+        rest_api_stage=API_STAGE,
+        state_machines={
+            each.name: f"arn:{Aws.PARTITION}:states:{Aws.REGION}:{Aws.ACCOUNT_ID}:stateMachine:"
+            f"{each.name}-{settings.stage}"
+            for each in STATE_MACHINES
+        },
+        schedule_group=made,
+        mail_configuration_set=made,
+        database=database_of(settings),
     )
 
 

@@ -20,10 +20,10 @@ from infra_cdk.operations.watched import Watched, WatchedDatabase, database_of, 
 from infra_cdk.places import Places
 from infra_cdk.settings import StageSettings
 from infra_cdk.stacks.data import DataStack
-from infra_cdk.stacks.ingest import IngestStack
 from infra_cdk.stacks.network import NetworkStack
 from infra_cdk.stacks.operations import OperationsStack
-from tests.infra.stages import app, of_type, settings, stub_packages, surroundings, template_of
+from tests.infra.conftest import Templates
+from tests.infra.stages import app, of_type, settings, stub_packages, template_of
 from tests.unit.docs.pages import ROOT, Page
 from traksense.contracts import metrics as m
 from traksense.contracts.functions import FUNCTIONS
@@ -39,15 +39,7 @@ SECTIONS = ["It means", "Look", "Do", "It is over"]
 
 
 def watched(database: WatchedDatabase = RDS, chosen: StageSettings = PROD) -> Watched:
-    return watched_of(
-        chosen,
-        database,
-        rest_api="traksense-prod",
-        rest_api_stage="live",
-        state_machines={"traksense-export": "arn:aws:states:sa-east-1:1:stateMachine:export"},
-        schedule_group="traksense-prod",
-        mail_configuration_set="traksense-prod",
-    )
+    return replace(watched_of(chosen), database=database)
 
 
 def template(database: WatchedDatabase = RDS, chosen: StageSettings = PROD) -> dict[str, Any]:
@@ -171,25 +163,33 @@ def test_memory_is_measured_against_the_instances_own() -> None:
     assert alarms_of(usual())["database-memory"]["Threshold"] == pytest.approx(8 * 2**30 / 20)
 
 
-def test_names_are_those_that_the_ingest_stack_gives(tmp_path: Path) -> None:
-    made = app()
-    found = template_of(made, IngestStack(made, surroundings(made, tmp_path, PROD)))
-    queues = {
-        each["Properties"]["QueueName"] for each in of_type(found, "AWS::SQS::Queue").values()
+def named(templates: Templates, kind: str, name: str) -> set[str]:
+    """What resources of a type are called, in all stacks of prod."""
+    return {
+        resource["Properties"][name]
+        for template in templates.values()
+        for resource in of_type(template, kind).values()
+        if name in resource["Properties"]
     }
-    rules = {
-        each["Properties"]["RuleName"] for each in of_type(found, "AWS::IoT::TopicRule").values()
-    }
-    functions = {
-        each["Properties"]["FunctionName"]
-        for each in of_type(found, "AWS::Lambda::Function").values()
-        if "FunctionName" in each["Properties"]
-    }
-    looked_at = watched()
-    assert {*looked_at.queues.values(), *looked_at.dead_letter_queues.values()} == queues
-    assert set(looked_at.rules.values()) == rules
-    assert functions <= set(looked_at.functions.values())
-    assert functions
+
+
+def test_what_is_watched_is_called_as_the_other_stacks_call_it(prod: Templates) -> None:
+    looked_at = watched_of(PROD)
+    queues = {*looked_at.queues.values(), *looked_at.dead_letter_queues.values()}
+    assert queues == named(prod, "AWS::SQS::Queue", "QueueName")
+    assert set(looked_at.rules.values()) == named(prod, "AWS::IoT::TopicRule", "RuleName")
+    assert set(looked_at.functions.values()) <= named(prod, "AWS::Lambda::Function", "FunctionName")
+    assert {looked_at.rest_api} == named(prod, "AWS::ApiGateway::RestApi", "Name")
+    assert {looked_at.rest_api_stage} == named(prod, "AWS::ApiGateway::Stage", "StageName")
+    assert {looked_at.schedule_group} == named(prod, "AWS::Scheduler::ScheduleGroup", "Name")
+    assert {looked_at.mail_configuration_set} == named(prod, "AWS::SES::ConfigurationSet", "Name")
+    machines = {arn.rsplit(":", 1)[-1] for arn in looked_at.state_machines.values()}
+    assert machines == named(prod, "AWS::StepFunctions::StateMachine", "StateMachineName")
+
+
+def test_the_stage_as_a_whole_has_its_alarms_and_no_export_for_them(prod: Templates) -> None:
+    assert alarms_of(prod["operations"]).keys() == alarms_of(usual()).keys()
+    assert "Fn::ImportValue" not in json.dumps(prod["operations"])
 
 
 @pytest.mark.parametrize("kind", DATABASES)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra_cdk.region import GLOBAL, REGIONAL, main, missing, unknown_namespaces
-from infra_cdk.stacks.ingest import IngestStack
-from infra_cdk.stacks.network import NetworkStack
-from infra_cdk.stacks.operations import OperationsStack
-from tests.infra.stages import app, settings, surroundings, template_of
-from tests.infra.test_operations_stack import watched
+from tests.infra.conftest import Templates
 
 
 def types_of(template: dict[str, Any]) -> list[str]:
@@ -52,14 +47,7 @@ def test_a_type_of_a_service_that_is_not_listed_is_found() -> None:
     }
 
 
-def test_every_service_of_the_stacks_is_in_the_list(tmp_path: Path) -> None:
-    chosen = settings("prod")
-    made = app()
-    around = surroundings(made, tmp_path, chosen)
-    stacks = [IngestStack(made, around), OperationsStack(made, chosen, watched())]
-    assert isinstance(around.network, NetworkStack)
-    found = {
-        kind for stack in (around.network, *stacks) for kind in types_of(template_of(made, stack))
-    }
+def test_every_service_of_the_stacks_is_in_the_list(prod: Templates) -> None:
+    found = {kind for template in prod.values() for kind in types_of(template)}
     assert unknown_namespaces(sorted(found)) == set()
     assert len(found) > 10
