@@ -18,7 +18,6 @@ from typing import Any, Final
 from functions.maintenance import handler as maintenance
 from local import child
 from local.aws.identifiers import REGION
-from local.aws.server import EXPORTS_BUCKET
 from local.aws.settings import AwsSettings
 from local.bridge.runner import Handler
 from local.lambda_context import LambdaContext
@@ -26,6 +25,7 @@ from local.prometheus import PrometheusSink
 from local.tombstones import FileTombstones
 from local.worker import load_handler
 from traksense import bootstrap
+from traksense.contracts.buckets import EXPORTS
 from traksense.contracts.functions import FUNCTIONS, Function
 from traksense.contracts.schedules import SCHEDULES, Schedule
 from traksense.observability import log_context, metrics
@@ -116,7 +116,7 @@ def _places(settings: AwsSettings, sink: PrometheusSink) -> ErasedPlaces:
     return places(
         REGION,
         settings.ids.user_pool_id,
-        EXPORTS_BUCKET,
+        EXPORTS.name,
         FileTombstones(settings.home / "tombstones"),
         sink.queue_depths,
     )

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.aws.server import EXPORTS_BUCKET, SENDER
+from local.aws.identifiers import SENDER
 from tests.contract.emulator import Emulator
+from traksense.contracts.buckets import EXPORTS
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +106,10 @@ def test_other_services_are_refused(emulator: Emulator, service: str) -> None:
 def test_objects_go_in_and_come_out_whatever_they_are_called(emulator: Emulator) -> None:
     client = s3(emulator)
     for key in ("plain.csv", "a b/ção+x%2F?&=.csv", "deep/er//still"):
-        client.put_object(Bucket=EXPORTS_BUCKET, Key=key, Body=b"1,2\n" * 10)
-        assert client.get_object(Bucket=EXPORTS_BUCKET, Key=key)["Body"].read() == b"1,2\n" * 10
+        client.put_object(Bucket=EXPORTS.name, Key=key, Body=b"1,2\n" * 10)
+        assert client.get_object(Bucket=EXPORTS.name, Key=key)["Body"].read() == b"1,2\n" * 10
         url = client.generate_presigned_url(
-            "get_object", Params={"Bucket": EXPORTS_BUCKET, "Key": key}, ExpiresIn=60
+            "get_object", Params={"Bucket": EXPORTS.name, "Key": key}, ExpiresIn=60
         )
         assert fetch(url) == (200, b"1,2\n" * 10)
 
@@ -116,18 +117,18 @@ def test_objects_go_in_and_come_out_whatever_they_are_called(emulator: Emulator)
 def test_a_large_upload_in_parts_is_whole(emulator: Emulator) -> None:
     client = s3(emulator)
     content = bytes(range(256)) * 60_000
-    client.upload_fileobj(io.BytesIO(content), EXPORTS_BUCKET, "large")
-    assert client.get_object(Bucket=EXPORTS_BUCKET, Key="large")["Body"].read() == content
+    client.upload_fileobj(io.BytesIO(content), EXPORTS.name, "large")
+    assert client.get_object(Bucket=EXPORTS.name, Key="large")["Body"].read() == content
 
 
 def test_a_presigned_link_opens_its_object_for_its_time_and_nothing_else(
     emulator: Emulator,
 ) -> None:
     client = s3(emulator)
-    client.put_object(Bucket=EXPORTS_BUCKET, Key="mine", Body=b"mine")
-    client.put_object(Bucket=EXPORTS_BUCKET, Key="secret", Body=b"secret")
+    client.put_object(Bucket=EXPORTS.name, Key="mine", Body=b"mine")
+    client.put_object(Bucket=EXPORTS.name, Key="secret", Body=b"secret")
     url = client.generate_presigned_url(
-        "get_object", Params={"Bucket": EXPORTS_BUCKET, "Key": "mine"}, ExpiresIn=1
+        "get_object", Params={"Bucket": EXPORTS.name, "Key": "mine"}, ExpiresIn=1
     )
     assert fetch(url) == (200, b"mine")
     assert fetch(url.replace("/mine?", "/secret?"))[0] == 403

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from traksense.services.directory import Directory
     from traksense.services.erasure import ErasedPlaces
     from traksense.services.export_mail import ExportMail
+    from traksense.services.export_upkeep import ExportUpkeep
     from traksense.services.ingest import IngestService
     from traksense.services.maintenance import MaintenanceService
     from traksense.services.user_messages import UserMessages
@@ -116,6 +117,12 @@ def maintenance_of(
     close_after = timedelta(days=keep.close_after_days)
     engine = EngineOf(database)
 
+    def exports() -> ExportUpkeep:
+        # As erasure: it brings adapters of AWS along.
+        from traksense.wiring.exports import upkeep
+
+        return upkeep(database, timedelta(days=keep.audit_days))
+
     def erasure() -> TenantErasure:
         # Imported when there is something to erase: it brings five adapters of AWS along.
         from traksense.wiring.erasure import places_from_environment
@@ -146,6 +153,7 @@ def maintenance_of(
             ),
         ),
         erasure=cache(erasure),
+        exports=cache(exports),
     )
 
 

@@ -67,6 +67,19 @@ APPLY_TOMBSTONES: Final = Schedule(
     payload={"job": "apply_tombstones"},
 )
 
+SETTLE_EXPORTS: Final = Schedule(
+    name="settle-exports",
+    function="maintenance",
+    rate_minutes=1,
+    payload={"job": "settle_exports"},
+)
+CHECK_EXPORT_FILES: Final = Schedule(
+    name="check-export-files",
+    function="maintenance",
+    rate_minutes=60,
+    payload={"job": "check_export_files"},
+)
+
 SCHEDULES: Final = (
     OFFLINE_SWEEP,
     COMMAND_TIMEOUTS,
@@ -76,5 +89,7 @@ SCHEDULES: Final = (
     RETENTION,
     ERASE_TENANTS,
     APPLY_TOMBSTONES,
+    CHECK_EXPORT_FILES,
+    SETTLE_EXPORTS,
 )
 """Every schedule of the platform."""
