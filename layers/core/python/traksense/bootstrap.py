@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from traksense.services.device_events import DeviceEventsService
     from traksense.services.directory import Directory
     from traksense.services.erasure import ErasedPlaces
+    from traksense.services.export_chunk import ExportChunks
     from traksense.services.export_mail import ExportMail
     from traksense.services.export_upkeep import ExportUpkeep
     from traksense.services.ingest import IngestService
@@ -187,3 +188,21 @@ def user_messages() -> UserMessages:
     settings = MessageSettings.from_environment()
     configure_logging("user_messages", settings.log_level)
     return UserMessages(settings.web_url)
+
+
+def export_chunk() -> ExportChunks:
+    """The service behind the function of an export's chunk. Raises ConfigurationError."""
+    from traksense.aws.export_staging import S3StagingFiles
+    from traksense.aws.s3 import Bucket
+    from traksense.db.export_rows import SqlExportRows
+    from traksense.db.export_work import SqlExportWork
+    from traksense.services.export_chunk import ExportChunks
+    from traksense.settings import ExportFileSettings
+
+    _, database = start("export_chunk")
+    files = ExportFileSettings.from_environment()
+    return ExportChunks(
+        SqlExportWork(database),
+        SqlExportRows(database),
+        S3StagingFiles(Bucket(files.bucket, files.region)),
+    )
