@@ -56,6 +56,8 @@ CHILDREN: Final = (
         ChildPlan(f"worker.{queue.name}", "local.worker", (queue.name,), login=queue.function)
         for queue in QUEUES
     ),
+    # The functions of state machines take the same role, so that one log-in is enough.
+    ChildPlan("functions", "local.functions_host", login=functions.EXPORT_CHUNK.name),
     ChildPlan("scheduler", "local.scheduler", login=functions.MAINTENANCE.name, stage=2),
     ChildPlan("gateway", "local.gateway", login=functions.API.name, stage=2),
     ChildPlan(

@@ -29,10 +29,10 @@ from traksense.db.export_work import SqlExportWork
 from traksense.domain.exports import Run
 from traksense.domain.readings import Value
 from traksense.domain.zip_stream import Entry, central_directory, header_length
-from traksense.services.export_chunk import ExportChunks, entry_name
+from traksense.services.export_chunk import ExportChunks
 from traksense.services.export_csv import RFC_4180
 from traksense.services.export_slices import Part, Slicer
-from traksense.services.export_work import ExportEnded
+from traksense.services.export_work import ExportEnded, entry_name
 
 HEADER = ["ts", "site", "device", "point", "value", "unit", "quality"]
 TEXTS = [

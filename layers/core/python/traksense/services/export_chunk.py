@@ -22,7 +22,13 @@ from traksense.domain.exports import Run
 from traksense.services import export_csv
 from traksense.services.export_rows import Columns, ExportedPoint, ExportRows, Lines
 from traksense.services.export_slices import SLICE_ROWS, TEXT_SLICE_ROWS, Part, Slicer
-from traksense.services.export_work import ChunkStore, ChunkWork, DoneChunk, ExportEnded
+from traksense.services.export_work import (
+    ChunkStore,
+    ChunkWork,
+    DoneChunk,
+    ExportEnded,
+    entry_name,
+)
 from traksense.services.read_ahead import read_ahead
 
 CHECK_EVERY_S: Final = 1.0
@@ -206,11 +212,6 @@ def encoder_of(work: ChunkWork, points: Mapping[UUID, ExportedPoint]) -> tuple[E
 
 def _most(point: ExportedPoint) -> int:
     return SLICE_ROWS if point.type in ("num", "bool") else TEXT_SLICE_ROWS
-
-
-def entry_name(number: int) -> str:
-    """Of a chunk's file in the ZIP of an export of more than one chunk of Parquet."""
-    return f"part-{number + 1:04d}.parquet"
 
 
 def _is_zipped(work: ChunkWork) -> bool:
