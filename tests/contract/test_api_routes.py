@@ -12,7 +12,7 @@ from chalice.app import CognitoUserPoolAuthorizer
 from pydantic import BaseModel, TypeAdapter
 
 from functions.api.app import app
-from functions.api.routing import JSON, REGISTRY, Route
+from functions.api.routing import JSON, REGISTRY
 from functions.api.services import services
 from tests.support.api_routes import ENTRIES, Key
 from tests.unit.api.support import Answer, FakeLogin, World, make_world, outside
