@@ -122,7 +122,8 @@ class S3StagedObject:
 
     def _put(self, data: bytes) -> None:
         with self._bucket.calls() as s3:
-            s3.put_object(**self._where(), Body=data)
+            # Nothing is sent without a Body: announced with "Expect", no bytes may be waited for.
+            s3.put_object(**self._where(), **({"Body": data} if data else {}))
 
     def _wait(self) -> None:
         """For the part that is being uploaded. Raises what its upload raised."""
