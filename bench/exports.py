@@ -38,7 +38,7 @@ from local.postgres_programs import find_programs
 from traksense.db.connection import Database
 from traksense.db.segments import SqlSegmentStore
 from traksense.domain.zip_stream import header_length
-from traksense.services.export_chunk import entry_name
+from traksense.services.export_work import entry_name
 from traksense.services.segments import Segments
 
 DEVICES: Final = 50
