@@ -171,6 +171,44 @@ def test_an_export_is_mailed_and_its_link_opens_with_no_session(
         assert stranger.post(f"/api/exports/{export}/cancel").status_code == 404
 
 
+def move_back(platform: RunningPlatform, export: str, hours: float) -> None:
+    """Have an export and its links be so much older."""
+    for table, key, columns in (
+        ("exports", "id", ("created_at", "started_at", "finished_at", "expires_at", "notified_at")),
+        ("export_links", "export_id", ("created_at", "expires_at")),
+    ):
+        moved = ", ".join(f"{name} = {name} - make_interval(hours => %s)" for name in columns)
+        with psycopg.connect(platform.endpoints.database_url) as connection:
+            changed = connection.execute(
+                f"UPDATE public.{table} SET {moved} WHERE {key} = %s",
+                (*(hours for _ in columns), export),
+            )
+            assert changed.rowcount == 1
+
+
+def test_a_link_is_good_for_a_day_and_then_says_so_in_the_persons_language(
+    platform: RunningPlatform, api: httpx.Client
+) -> None:
+    before = time.time_ns()
+    export = ask(api, 1_000)
+    completed(api, export)
+    link = link_in_the_mail(platform, "whoever asked", before)
+    move_back(platform, export, 23)
+    fetched = httpx.get(link, follow_redirects=True, timeout=30)
+    assert fetched.status_code == 200
+    assert_is_whole(fetched.content, 1_000)
+
+    move_back(platform, export, 1)
+    for language, words in (("pt-BR", "não vale mais"), ("en", "no longer valid")):
+        over = httpx.get(link, headers={"Accept-Language": language}, timeout=30)
+        assert over.status_code == 410
+        assert over.headers["content-type"].startswith("text/html")
+        assert f'lang="{language}"' in over.text
+        assert words in over.text.lower()
+    wait_until("the file to be gone", lambda: not left(platform, export), 90, 0.5)
+    assert job(api, export)["status"] == "EXPIRED"
+
+
 def written(platform: RunningPlatform, export: str) -> int:
     ((rows,),) = platform.query(
         "SELECT coalesce(sum(rows_so_far), 0) FROM public.export_chunks"
