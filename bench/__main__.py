@@ -6,7 +6,19 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import api, audit, commands, devices, imports, ingest, latency, startup, storage
+from bench import (
+    api,
+    audit,
+    commands,
+    devices,
+    export_mail,
+    exports,
+    imports,
+    ingest,
+    latency,
+    startup,
+    storage,
+)
 from bench.bars import print_bars
 from bench.results import Figures
 from bench.servers import embedded_postgres
@@ -26,6 +38,8 @@ BENCHMARKS: dict[str, Callable[[Figures], None]] = {
     "audit": audit.run,
     "commands": commands.run,
     "devices": devices.run,
+    "exports": exports.run,
+    "export_mail": export_mail.run,
     "imports": imports.run,
     "startup": startup.run,
 }

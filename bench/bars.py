@@ -41,6 +41,9 @@ BARS: Final = (
     Bar("command_round_trip_p50_ms", 300, "ms"),
     Bar("import_10000_devices_s", 60, "s"),
     Bar("provision_1000_devices_s", 30, "s"),
+    Bar("export_csv_vs_copy_ratio", 0.6, "×", is_least=True),
+    Bar("export_worker_rss_mb", 256, "MB"),
+    Bar("export_100k_to_email_s", 10, "s"),
 )
 
 

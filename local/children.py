@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from traksense.contracts import functions
+from traksense.contracts.buckets import EXPORTS
 from traksense.contracts.queues import QUEUES
+from traksense.contracts.state_machines import STATE_MACHINES
 
-from .aws.identifiers import REGION, PoolIds
+from .aws.identifiers import REGION, SENDER, PoolIds, state_machine_arn
 from .processes import ChildSpec
 from .prometheus import ENVIRONMENT as METRICS_FOLDER
 
@@ -54,6 +56,8 @@ CHILDREN: Final = (
         ChildPlan(f"worker.{queue.name}", "local.worker", (queue.name,), login=queue.function)
         for queue in QUEUES
     ),
+    # The functions of state machines take the same role, so that one log-in is enough.
+    ChildPlan("functions", "local.functions_host", login=functions.EXPORT_CHUNK.name),
     ChildPlan("scheduler", "local.scheduler", login=functions.MAINTENANCE.name, stage=2),
     ChildPlan("gateway", "local.gateway", login=functions.API.name, stage=2),
     ChildPlan(
@@ -88,6 +92,8 @@ class RunFacts:
     secret_key: str = field(repr=False)
     pool: PoolIds
     log_level: str
+    functions_port: int = 0
+    functions_key: str = field(default="", repr=False)
     broker_port: int = 0
     logins: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Database URL by function name."""
@@ -150,6 +156,11 @@ def environment(plan: ChildPlan, facts: RunFacts, inherited: Mapping[str, str]) 
         "COGNITO_USER_POOL_ID": facts.pool.user_pool_id,
         "COGNITO_CLIENT_ID": facts.pool.client_id,
         "TRAKSENSE_WEB_URL": facts.web_url,
+        "TRAKSENSE_FUNCTIONS_URL": f"http://127.0.0.1:{facts.functions_port}",
+        "TRAKSENSE_FUNCTIONS_KEY": facts.functions_key,
+        "TRAKSENSE_EXPORTS_BUCKET": EXPORTS.name,
+        **{each.environment_variable: state_machine_arn(each.name) for each in STATE_MACHINES},
+        "TRAKSENSE_MAIL_FROM": f"TrakSense <{SENDER}>",
         "TRAKSENSE_DEVICE_CA": str(facts.home / "certificates" / "ca.crt"),
     }
     if plan.login is not None:

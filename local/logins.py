@@ -23,7 +23,7 @@ from traksense.domain.errors import DatabaseAway
 
 # Room for what a killed run left open until the server notices, and for the threads of the API.
 _CONNECTION_LIMIT: Final[dict[Trigger, int]] = {
-    "queue": 12, "http": 32, "schedule": 6, "user_pool": 4,
+    "queue": 12, "http": 32, "schedule": 6, "user_pool": 4, "state_machine": 24,
 }  # fmt: skip
 
 _VERIFIER: Final = "SCRAM-SHA-256"

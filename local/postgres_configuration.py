@@ -10,7 +10,7 @@ CONFIGURATION: Final = """\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 password_encryption = scram-sha-256
-max_connections = 50
+max_connections = 75
 
 # A committed reading is on disk. Nobody replicates from this server.
 synchronous_commit = on

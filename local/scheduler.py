@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
@@ -18,7 +19,6 @@ from typing import Any, Final
 from functions.maintenance import handler as maintenance
 from local import child
 from local.aws.identifiers import REGION
-from local.aws.server import EXPORTS_BUCKET
 from local.aws.settings import AwsSettings
 from local.bridge.runner import Handler
 from local.lambda_context import LambdaContext
@@ -26,6 +26,7 @@ from local.prometheus import PrometheusSink
 from local.tombstones import FileTombstones
 from local.worker import load_handler
 from traksense import bootstrap
+from traksense.contracts.buckets import EXPORTS
 from traksense.contracts.functions import FUNCTIONS, Function
 from traksense.contracts.schedules import SCHEDULES, Schedule
 from traksense.observability import log_context, metrics
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 FIRST_RUN_S: Final = 2.0
 """Seconds from the start to the first run of all, when the platform is up."""
+EMULATOR_S: Final = 60.0
+"""Longest wait for the emulator; the supervisor gives up about then."""
 
 
 class Timetable:
@@ -116,10 +119,22 @@ def _places(settings: AwsSettings, sink: PrometheusSink) -> ErasedPlaces:
     return places(
         REGION,
         settings.ids.user_pool_id,
-        EXPORTS_BUCKET,
+        EXPORTS.name,
         FileTombstones(settings.home / "tombstones"),
         sink.queue_depths,
     )
+
+
+def _wait_for_emulator(port: int, stop: child.StopRequest) -> None:
+    """Wait until it listens: a job that asks it too early would come again in an hour."""
+    deadline = time.monotonic() + EMULATOR_S
+    while not stop and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            stop.wait(0.1)
+        else:
+            return
 
 
 def _main(stop: child.StopRequest) -> None:
@@ -128,6 +143,7 @@ def _main(stop: child.StopRequest) -> None:
     settings = AwsSettings.from_environment(os.environ)
     maintenance.service.use(bootstrap.maintenance(lambda: _places(settings, sink)))
     scheduler = Scheduler(SCHEDULES, _handler)
+    _wait_for_emulator(settings.port, stop)
     child.ready()
     scheduler.run(stop)
     logger.info("stopped")

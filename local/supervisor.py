@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from . import process_identity, prometheus
+from .announcement import summary
 from .background import Background
 from .children import AWS, CHILDREN, RunFacts, specs
 from .demo_access import device_endpoints, ensure_people
@@ -113,6 +114,8 @@ class Platform:
             aws_port=free_port(),
             access_key=f"LOCAL{secrets.token_hex(8).upper()}",
             secret_key=secrets.token_urlsafe(30),
+            functions_port=free_port(),
+            functions_key=secrets.token_urlsafe(30),
             pool=pool_ids(home.root),
             log_level=settings.log_level,
         )
@@ -309,7 +312,7 @@ class Platform:
         return endpoints
 
     def _announce(self, endpoints: Endpoints) -> None:
-        print(_summary(endpoints, self._home))
+        print(summary(endpoints, self._home))
         print(f"READY {endpoints.api_url}", flush=True)
 
     def _stop(self) -> None:
@@ -399,24 +402,3 @@ def _last_line(path: Path) -> str:
     except OSError:
         return ""
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
-
-
-def _summary(endpoints: Endpoints, home: Home) -> str:
-    """What a person needs to begin with."""
-    rows = [
-        "",
-        f"  Web    {endpoints.api_url}",
-        f"  MQTT   mqtts://{endpoints.mqtt.host}:{endpoints.mqtt.port}  (CA {endpoints.mqtt.ca})",
-        f"  Mail   {endpoints.mailbox_url}",
-        f"  Files  {home.endpoints_file}",
-        f"         {home.log_file}",
-        "",
-    ]
-    width = max((len(user.email) for user in endpoints.users), default=0)
-    for user in endpoints.users:
-        rows.append(
-            f"  {user.email:<{width}}  {user.password}  {user.role}"
-            + (f" of {user.tenant}" if user.tenant else "")
-        )
-    rows += ["", "  Ctrl-C stops everything.", ""]
-    return "\n".join(rows)

@@ -14,11 +14,12 @@ from uuid import UUID
 from chalice.app import Request, Response
 from pydantic import BaseModel
 
-from functions.api import errors
+from functions.api import errors, pages
 from functions.api.auditing import Audited
 from functions.api.calls import (
     JSON,
     PATH_TEXTS,
+    SECRET_TEXTS,
     TENANT_HEADER,
     TENANT_PARAMETER,
     Call,
@@ -48,6 +49,7 @@ from traksense.domain.errors import Forbidden, Invalid, NotFound, TooManyRequest
 from traksense.i18n.catalogue import text
 from traksense.observability import log_context, metrics
 from traksense.services.audit import AuditEntry
+from traksense.services.exports import LinkOver
 from traksense.services.paging import Malformed
 from traksense.services.quotas import Subject
 from traksense.services.scope import Scope
@@ -64,7 +66,12 @@ def answer(spec: Route, view: View[Any, Any], names: Mapping[str, str]) -> Respo
         if isinstance(error, TooManyRequests):
             metrics.count(REQUESTS_REFUSED, label=error.of)
             trail.is_silent = not error.is_first
-        response = errors.respond(error, locale_of(request), instance_of(request))
+        if isinstance(error, LinkOver):
+            trail.concerned(error.tenant_id, error.export_id)
+        if spec.is_for_people:
+            response = pages.respond(error, request)
+        else:
+            response = errors.respond(error, locale_of(request), instance_of(request))
     if isinstance(spec.audit, Audited):
         _record(spec, spec.audit, request, trail, response.status_code, started)
     return response
@@ -101,7 +108,13 @@ def _attempt(
     trail.asked(spec.params, given)
     with log_context(tenant=None if scope is None else _logged(scope)):
         ids, texts = _ids(names), _names(names)
-        trail.named([str(ids[name]) if name in ids else texts[name] for name in names])
+        trail.named(
+            [
+                str(ids[name]) if name in ids else texts[name]
+                for name in names
+                if name not in SECRET_TEXTS
+            ]
+        )
         call = Call(
             params=read_params(spec.params, given, spec.params.repeatable),
             body=_body(spec, request),
@@ -116,6 +129,8 @@ def _attempt(
         trail.read(call.params, call.body)
         result = view(call)
         value = result.value if isinstance(result, Reply) else result
+        if isinstance(result, Reply) and result.concerns is not None:
+            trail.concerned(*result.concerns)
         trail.answered(value, is_write=spec.is_write)
         return _success(request, result)
 

@@ -44,8 +44,11 @@ PATH_TEXTS: Final[Mapping[str, re.Pattern[str]]] = {
     "code": re.compile(r"[a-z0-9_-]{1,64}"),
     "version": re.compile(r"[1-9][0-9]{0,8}"),
     "cmd_id": re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}"),
+    "token": re.compile(r"[A-Za-z0-9_-]{43}"),
 }
 """The variables of paths that are no uuid, by name."""
+SECRET_TEXTS: Final = frozenset({"token"})
+"""Those that open something by themselves: no log has them."""
 
 # Marks a route as one that API Gateway lets nobody reach without a token. Which pool that is, is
 # the deployment's to say.
@@ -101,6 +104,9 @@ class Route:
         """Whether a call may change something."""
         return self.method != "GET"
 
+    is_for_people: bool = False
+    """Whether its errors are pages for somebody who followed a link."""
+
     has_optional_body: bool = False
     """Whether a call without a body is one whose body is ``{}``."""
 
@@ -138,6 +144,8 @@ class Reply:
     status: int
     value: BaseModel | Encoded | Download | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    concerns: tuple[UUID, UUID] | None = None
+    """Of a public route: the tenant and the object that the call turned out to be about."""
 
 
 @dataclass(frozen=True, slots=True)

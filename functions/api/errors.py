@@ -14,12 +14,14 @@ from traksense.auth.errors import BadCredentials, Throttled
 from traksense.domain.errors import (
     Conflict,
     Forbidden,
+    Gone,
     Invalid,
     NotFound,
     RetryableError,
     TooManyRequests,
 )
 from traksense.i18n.catalogue import Locale, Text
+from traksense.services.exports import TooManyExports
 from traksense.services.paging import Malformed
 
 _log = logging.getLogger(__name__)
@@ -68,12 +70,14 @@ ANSWERS: Final[Mapping[type[BaseException], Answer]] = {
     NotFound: Answer(404, "not_found"),
     MethodNotAllowed: Answer(405, "method_not_allowed"),
     Conflict: Answer(409, "conflict"),
+    Gone: Answer(410, "gone"),
     TooLarge: Answer(413, "too_large"),
     AddressTooLong: Answer(414, "address_too_long"),
     UnsupportedMediaType: Answer(415, "unsupported_media_type"),
     Invalid: Answer(422, "invalid"),
     Throttled: Answer(429, "throttled"),
     TooManyRequests: Answer(429, "too_many_requests"),
+    TooManyExports: Answer(429, "too_many_exports"),
     HeadersTooLarge: Answer(431, "headers_too_large"),
     RetryableError: Answer(503, "unavailable"),
 }
@@ -118,7 +122,7 @@ def respond(error: BaseException, locale: Locale, instance: str) -> Response:
 def _headers(error: BaseException, answer: Answer) -> dict[str, str]:
     if answer.status == 401:
         return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, Throttled | TooManyRequests):
+    if isinstance(error, Throttled | TooManyRequests | TooManyExports):
         return {"Retry-After": str(error.retry_after_s)}
     if answer.status == 503:
         return {"Retry-After": str(RETRY_AFTER_S)}

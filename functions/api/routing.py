@@ -92,6 +92,7 @@ def route(
     headers: tuple[Header, ...] = (),
     answer_headers: tuple[Header, ...] = (),
     has_optional_body: bool = False,
+    is_for_people: bool = False,
 ) -> Callable[[View[P, B]], View[P, B]]:
     """Register a view. It gives a model, Encoded, or a Reply with a status of its own.
 
@@ -135,6 +136,7 @@ def route(
             headers=headers,
             answer_headers=answer_headers,
             has_optional_body=has_optional_body,
+            is_for_people=is_for_people,
         )
         REGISTRY[method, path] = spec
 

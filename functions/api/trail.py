@@ -63,6 +63,10 @@ class Trail:
         """The path names these."""
         self.object_id = _bounded("/".join(ids), 256) or None
 
+    def concerned(self, tenant_id: UUID, object_id: UUID) -> None:
+        """A call without a caller turned out to be about something of a tenant's."""
+        self.tenant_id, self.object_id = tenant_id, str(object_id)
+
     def asked(self, model: type[BaseModel], given: Mapping[str, Any]) -> None:
         """Parameters came; nothing is known yet of their values."""
         declared = _names(model)

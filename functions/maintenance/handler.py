@@ -32,6 +32,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
                 _show_database(service.get().database_figures())
         if "waiting" in result:
             metrics.gauge(m.DAYS_TO_CLOSE, result["waiting"])
+        if job == "settle_exports":
+            _count_exports(result)
+        if job == "check_export_files" and result["lost_files"]:
+            metrics.count(m.EXPORTS, result["lost_files"], label="expired")
         if result.get("timed_out"):
             metrics.count(m.COMMANDS_SETTLED, result["timed_out"], label="timeout")
         if result.get("offline"):
@@ -39,6 +43,14 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         return result
     finally:
         metrics.flush()
+
+
+def _count_exports(result: dict[str, Any]) -> None:
+    for outcome in ("expired", "failed"):
+        if result[outcome]:
+            metrics.count(m.EXPORTS, result[outcome], label=outcome)
+    if result["begun_again"]:
+        metrics.count(m.EXPORTS_LOST, result["begun_again"])
 
 
 def _refresh_rollups() -> dict[str, Any]:

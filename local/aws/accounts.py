@@ -25,11 +25,11 @@ from moto.core.exceptions import JsonRESTError
 from traksense.contracts.user_pool import USER_POOL
 
 from .extras import extras
-from .identifiers import REGION
+from .identifiers import ACCOUNT, REGION
 from .lockout import HourlyLimit
 from .mail import PoolMail
 from .passwords import PasswordHash
-from .pool import ACCOUNT, LocalUserPool
+from .pool import LocalUserPool
 
 CODE_S: Final = 3600
 """How long a code for a new password is good (developer guide, "Code expiration")."""

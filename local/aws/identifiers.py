@@ -1,4 +1,4 @@
-"""The ids of the home's user pool and app client: random once, then fixed."""
+"""Names in the emulated account; the ids of the home's user pool, random once, then fixed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from local.errors import StartupError
 from local.home import write_json
 
 REGION: Final = "us-east-1"
+ACCOUNT: Final = "123456789012"
+SENDER: Final = "no-reply@traksense.example"
+"""Who e-mails come from."""
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 
 
@@ -37,6 +40,16 @@ def pool_ids(home: Path) -> PoolIds:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_json(path, {"user_pool_id": made.user_pool_id, "client_id": made.client_id})
     return made
+
+
+def function_arn(name: str) -> str:
+    """The ARN of a function by its name in the manifest."""
+    return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+
+
+def state_machine_arn(name: str) -> str:
+    """The ARN of a state machine by its name in the contracts."""
+    return f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{name}"
 
 
 def _random(length: int) -> str:

@@ -25,9 +25,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from local.certificates import CertificateAuthority
 from traksense.contracts.topics import TopicError
 
-from .identifiers import REGION
+from .identifiers import ACCOUNT, REGION
 
-ACCOUNT: Final = "123456789012"
 LARGEST_BODY: Final = 100_000
 MOST_OF_A_THING: Final = 10
 """Principals of a thing (AWS IoT quotas)."""

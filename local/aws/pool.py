@@ -28,10 +28,9 @@ from traksense.contracts.user_pool import (
     pool_parameters,
 )
 
-from .identifiers import REGION, PoolIds
+from .identifiers import ACCOUNT, REGION, PoolIds
 from .signing_key import SigningKey
 
-ACCOUNT: Final = "123456789012"
 TOKEN_SECONDS: Final = USER_POOL.client.token_minutes * 60
 REFRESH_SECONDS: Final = USER_POOL.client.refresh_days * 24 * 3600
 

@@ -9,6 +9,7 @@ from email.message import EmailMessage
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from traksense.contracts.buckets import BUCKETS
 from traksense.contracts.functions import FUNCTIONS
 from traksense.contracts.user_pool import USER_POOL
 
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
     from .mailbox import KeptSes
 
 SERVICES: Final = ("s3", "ses", "cognito-idp")
-EXPORTS_BUCKET: Final = "traksense-exports"
-SENDER: Final = "no-reply@traksense.example"
+PART_IN_MEMORY: Final = 1_000_000
+"""Bytes of an object, or of an upload's part, that moto keeps in memory before it takes a file."""
 
 
 def build(settings: AwsSettings) -> Guard:
     """The WSGI app of the emulator. Raises StartupError where what the home keeps is damaged."""
     # moto reads this when it is imported; the guard drops such headers whatever moto does.
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "1"
+    os.environ["MOTO_S3_DEFAULT_KEY_BUFFER_SIZE"] = str(PART_IN_MEMORY)
     from moto.cognitoidp.models import cognitoidp_backends
     from moto.cognitoidp.responses import CognitoIdpJsonWebKeyResponse
     from moto.moto_server.werkzeug_app import create_backend_app
@@ -37,12 +39,12 @@ def build(settings: AwsSettings) -> Guard:
 
     from .broker_link import BrokerLink
     from .cognito import LocalCognito
-    from .identifiers import REGION
+    from .identifiers import ACCOUNT, REGION, SENDER
     from .iot import LocalIot
     from .iot_data import IotData, broker_address
     from .mail import PoolMail
     from .mailbox import KeptSes, Mailbox
-    from .pool import ACCOUNT, LocalUserPool
+    from .pool import LocalUserPool
     from .signing_key import SigningKey
     from .store import UserStore
 
@@ -68,16 +70,23 @@ def build(settings: AwsSettings) -> Guard:
         settings.mqtt_port,
     )
     apps["iotdata"] = IotData(BrokerLink(lambda: broker_address(settings.home)))
-    _create_resources(ACCOUNT, REGION)
+    if settings.functions is not None:
+        from .step_functions import step_functions
+
+        apps["states"] = step_functions(settings.functions)
+    _create_resources(ACCOUNT, REGION, SENDER)
     return Guard(apps, key.jwks, pool.id, settings.port, settings.credentials)
 
 
-def _create_resources(account: str, region: str) -> None:
+def _create_resources(account: str, region: str, sender: str) -> None:
     from moto.s3.models import s3_backends
     from moto.ses.models import ses_backends
 
-    s3_backends[account]["aws"].create_bucket(EXPORTS_BUCKET, region)
-    ses_backends[account][region].verify_email_identity(SENDER)
+    for bucket in BUCKETS:
+        s3_backends[account]["aws"].create_bucket(bucket.name, region)
+        # A net that the emulator only holds: its files are gone with its process.
+        s3_backends[account]["aws"].put_bucket_lifecycle(bucket.name, bucket.lifecycle)
+    ses_backends[account][region].verify_email_identity(sender)
 
 
 def _trigger() -> Trigger:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from local.errors import StartupError
 
+from .functions import FunctionsHost
 from .identifiers import PoolIds, pool_ids
 from .signature import Credentials
 
@@ -24,6 +25,8 @@ class AwsSettings:
     credentials: Credentials
     ids: PoolIds
     log_level: str
+    functions: FunctionsHost | None = None
+    """Who calls the functions of state machines; None: there is no Step Functions."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> AwsSettings:
@@ -49,6 +52,7 @@ class AwsSettings:
             ),
             ids=ids,
             log_level=environ.get("TRAKSENSE_LOG_LEVEL") or "INFO",
+            functions=FunctionsHost.from_environment(environ),
         )
 
 

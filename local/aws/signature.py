@@ -61,6 +61,8 @@ def verify(
     claim = _read_claim(environ, query)
     if not hmac.compare_digest(claim.access_key_id.encode(), credentials.access_key_id.encode()):
         raise Refused("foreign access key")
+    if claim.presigned_s is not None:
+        _check_is_link(environ, claim)
     _check_time(claim, datetime.now(UTC))
     canonical = "\n".join(
         (
@@ -123,6 +125,12 @@ def _read_claim(environ: Mapping[str, Any], query: list[tuple[str, str]]) -> _Cl
         raise Refused("malformed credential scope or signed headers")
     key_id, date, region, service, _ = parts
     return _Claim(key_id, date, region, service, timestamp, names, signature, presigned_s)
+
+
+def _check_is_link(environ: Mapping[str, Any], claim: _Claim) -> None:
+    """What is signed in the address is for people to open, and changes nothing."""
+    if claim.service != "s3" or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        raise Refused("presigned for something else than reading a file")
 
 
 def _check_time(claim: _Claim, now: datetime) -> None:

@@ -47,6 +47,11 @@ class _ProblemTask(ErrorTask):  # type: ignore[misc]
 class _Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = _ProblemTask
 
+    def send_continue(self) -> None:
+        """Ask for the body, unless there is none: waitress would wait for it all the same."""
+        if not self.request.completed:
+            super().send_continue()
+
 
 class Server:
     """Serves one app on 127.0.0.1. The port is bound when the object is made."""

@@ -44,7 +44,8 @@ WITH running AS MATERIALIZED (
         sha256 = %(sha256)s, crc32 = %(crc32)s, staging_key = %(staging_key)s, done_at = now()
     FROM running r
     WHERE c.export_id = r.id AND c.number = %(number)s AND c.attempt = %(attempt)s
-      AND c.done_at IS NULL
+      -- Its own object, where the statement was sent twice.
+      AND (c.done_at IS NULL OR c.staging_key = %(staging_key)s)
     RETURNING 1
 )
 SELECT EXISTS (SELECT FROM running), EXISTS (SELECT FROM noted);

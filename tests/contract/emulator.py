@@ -67,7 +67,8 @@ class Emulator:
     _clients: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, home: Path) -> Emulator:
+    def start(cls, home: Path, **more: str) -> Emulator:
+        """``more``: environment besides what every emulator gets."""
         environment = {
             "TRAKSENSE_HOME": str(home),
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
@@ -78,6 +79,7 @@ class Emulator:
             "AWS_DEFAULT_REGION": "us-east-1",
             "TRAKSENSE_WEB_URL": "http://127.0.0.1:8000",
             "PYTHONWARNINGS": "error",
+            **more,
         }
         return cls(home, environment, start_child("local.aws", environment))
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from chalice.app import CognitoUserPoolAuthorizer
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from functions.api.app import app
-from functions.api.routing import JSON, REGISTRY, Route
+from functions.api.routing import JSON, REGISTRY
 from functions.api.services import services
 from tests.support.api_routes import ENTRIES, Key
 from tests.unit.api.support import Answer, FakeLogin, World, make_world, outside
@@ -87,8 +87,8 @@ def test_every_instant_in_an_answer_is_utc_with_z(world: World, key: Key) -> Non
         assert re.fullmatch(r"\S{19}(\.\d{6})?Z", found), found
 
 
-def parameters(spec: Route) -> set[str]:
-    return {field.alias or name for name, field in spec.params.model_fields.items()}
+def fields(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -98,7 +98,7 @@ def test_every_route_and_parameter_is_documented(route: Key) -> None:
     sections = re.split(r"^### ", text, flags=re.MULTILINE)
     (section,) = [section for section in sections if section.startswith(heading)]
     spec = REGISTRY[route]
-    names = parameters(spec) | set(spec.body.model_fields if spec.body is not None else ())
+    names = fields(spec.params) | (set() if spec.body is None else fields(spec.body))
     assert {name for name in names if f"`{name}`" not in section} == set()
 
 

@@ -7,13 +7,20 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.aws.server import EXPORTS_BUCKET, SENDER
+from local.aws.identifiers import SENDER
+from local.aws.mailbox import Mailbox
 from tests.contract.emulator import Emulator
+from traksense.aws.export_downloads import S3Downloads
+from traksense.aws.ses import SesMailer
+from traksense.contracts.buckets import EXPORTS
+from traksense.i18n.mail import Mail
+from traksense.services.export_mail import MailRefused
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +112,10 @@ def test_other_services_are_refused(emulator: Emulator, service: str) -> None:
 def test_objects_go_in_and_come_out_whatever_they_are_called(emulator: Emulator) -> None:
     client = s3(emulator)
     for key in ("plain.csv", "a b/ção+x%2F?&=.csv", "deep/er//still"):
-        client.put_object(Bucket=EXPORTS_BUCKET, Key=key, Body=b"1,2\n" * 10)
-        assert client.get_object(Bucket=EXPORTS_BUCKET, Key=key)["Body"].read() == b"1,2\n" * 10
+        client.put_object(Bucket=EXPORTS.name, Key=key, Body=b"1,2\n" * 10)
+        assert client.get_object(Bucket=EXPORTS.name, Key=key)["Body"].read() == b"1,2\n" * 10
         url = client.generate_presigned_url(
-            "get_object", Params={"Bucket": EXPORTS_BUCKET, "Key": key}, ExpiresIn=60
+            "get_object", Params={"Bucket": EXPORTS.name, "Key": key}, ExpiresIn=60
         )
         assert fetch(url) == (200, b"1,2\n" * 10)
 
@@ -116,18 +123,18 @@ def test_objects_go_in_and_come_out_whatever_they_are_called(emulator: Emulator)
 def test_a_large_upload_in_parts_is_whole(emulator: Emulator) -> None:
     client = s3(emulator)
     content = bytes(range(256)) * 60_000
-    client.upload_fileobj(io.BytesIO(content), EXPORTS_BUCKET, "large")
-    assert client.get_object(Bucket=EXPORTS_BUCKET, Key="large")["Body"].read() == content
+    client.upload_fileobj(io.BytesIO(content), EXPORTS.name, "large")
+    assert client.get_object(Bucket=EXPORTS.name, Key="large")["Body"].read() == content
 
 
 def test_a_presigned_link_opens_its_object_for_its_time_and_nothing_else(
     emulator: Emulator,
 ) -> None:
     client = s3(emulator)
-    client.put_object(Bucket=EXPORTS_BUCKET, Key="mine", Body=b"mine")
-    client.put_object(Bucket=EXPORTS_BUCKET, Key="secret", Body=b"secret")
+    client.put_object(Bucket=EXPORTS.name, Key="mine", Body=b"mine")
+    client.put_object(Bucket=EXPORTS.name, Key="secret", Body=b"secret")
     url = client.generate_presigned_url(
-        "get_object", Params={"Bucket": EXPORTS_BUCKET, "Key": "mine"}, ExpiresIn=1
+        "get_object", Params={"Bucket": EXPORTS.name, "Key": "mine"}, ExpiresIn=1
     )
     assert fetch(url) == (200, b"mine")
     assert fetch(url.replace("/mine?", "/secret?"))[0] == 403
@@ -136,6 +143,61 @@ def test_a_presigned_link_opens_its_object_for_its_time_and_nothing_else(
     assert fetch(url, Origin="http://evil.example")[0] == 403
     time.sleep(2.1)
     assert fetch(url)[0] == 403
+
+
+def test_a_presigned_address_is_for_reading_files_alone(emulator: Emulator) -> None:
+    client = s3(emulator)
+    given = {"Bucket": EXPORTS.name, "Key": "kept"}
+    client.put_object(**given, Body=b"kept")
+    for operation, method in (("put_object", "PUT"), ("delete_object", "DELETE")):
+        url = client.generate_presigned_url(operation, Params=given, ExpiresIn=60)
+        request = urllib.request.Request(url, method=method, data=b"x")
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=5)
+        with caught.value as refusal:
+            assert refusal.code == 403
+    assert client.get_object(**given)["Body"].read() == b"kept"
+    other = emulator.client("ses").generate_presigned_url("list_identities", ExpiresIn=60)
+    assert fetch(other)[0] == 403
+
+
+def test_a_file_is_opened_under_its_name_by_an_address_without_a_session(
+    emulator: Emulator,
+) -> None:
+    client = s3(emulator)
+    files = S3Downloads(EXPORTS.name, "us-east-1", lambda _region: client)
+    client.put_object(Bucket=EXPORTS.name, Key="t/e/file.csv", Body=b"a,b")
+    media_type = "text/csv; charset=utf-8"
+    url = files.url("t/e/file.csv", "ação.csv", media_type, timedelta(minutes=5))
+    assert url is not None
+    with urllib.request.urlopen(url, timeout=5) as response:
+        assert response.read() == b"a,b"
+        assert response.headers["Content-Type"] == media_type
+        assert response.headers["Content-Disposition"] == (
+            "attachment; filename=\"a__o.csv\"; filename*=UTF-8''a%C3%A7%C3%A3o.csv"
+        )
+    assert files.url("t/e/gone.csv", "gone.csv", media_type, timedelta(minutes=5)) is None
+
+
+def test_an_e_mail_of_the_platform_arrives_with_both_parts(emulator: Emulator) -> None:
+    ses = emulator.client("ses")
+    mail = Mail("Sua exportação", "<p>Olá</p>", "Olá, em texto")
+    SesMailer(f"TrakSense <{SENDER}>", "us-east-1", None, lambda _region: ses).send(
+        "ana@acme.example", mail
+    )
+    (kept,) = [
+        each
+        for each in Mailbox(emulator.home / "aws" / "mail").newest_first()
+        if each.subject == mail.subject
+    ]
+    assert kept.recipients == ["ana@acme.example"]
+    assert kept.html is not None
+    assert "<p>Olá</p>" in kept.html
+    assert "Olá, em texto" in kept.text
+    with pytest.raises(MailRefused):
+        SesMailer("eve@evil.example", "us-east-1", None, lambda _region: ses).send(
+            "ana@acme.example", mail
+        )
 
 
 def test_the_access_key_in_a_presigned_link_is_of_no_use(emulator: Emulator) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from local.aws.server import EXPORTS_BUCKET
 from local.tombstones import FileTombstones
 from tests.contract.emulator import Emulator
 from traksense.aws.s3 import Bucket, S3Away, S3TenantObjects, S3Tombstones
+from traksense.contracts.buckets import EXPORTS
 from traksense.services.erasure import Tombstone, TombstoneLedger
 
 ACME, GLOBEX = uuid.uuid4(), uuid.uuid4()
@@ -28,11 +28,11 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture
 def bucket(emulator: Emulator) -> Bucket:
-    return Bucket(EXPORTS_BUCKET, "us-east-1", lambda _region: emulator.client("s3"))
+    return Bucket(EXPORTS.name, "us-east-1", lambda _region: emulator.client("s3"))
 
 
 def keys(emulator: Emulator) -> list[str]:
-    found = emulator.client("s3").list_object_versions(Bucket=EXPORTS_BUCKET)
+    found = emulator.client("s3").list_object_versions(Bucket=EXPORTS.name)
     return [each["Key"] for each in found.get("Versions", []) + found.get("DeleteMarkers", [])]
 
 
@@ -40,13 +40,13 @@ def test_every_version_of_a_tenants_files_goes_and_no_other_file(
     emulator: Emulator, bucket: Bucket
 ) -> None:
     s3 = emulator.client("s3")
-    s3.put_bucket_versioning(Bucket=EXPORTS_BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_versioning(Bucket=EXPORTS.name, VersioningConfiguration={"Status": "Enabled"})
     for tenant in (ACME, GLOBEX):
         for n in range(3):
             for version in (b"first", b"second"):
-                s3.put_object(Bucket=EXPORTS_BUCKET, Key=f"{tenant}/{n}.csv", Body=version)
-    s3.delete_object(Bucket=EXPORTS_BUCKET, Key=f"{ACME}/0.csv")
-    s3.create_multipart_upload(Bucket=EXPORTS_BUCKET, Key=f"{ACME}/unfinished.csv")
+                s3.put_object(Bucket=EXPORTS.name, Key=f"{tenant}/{n}.csv", Body=version)
+    s3.delete_object(Bucket=EXPORTS.name, Key=f"{ACME}/0.csv")
+    s3.create_multipart_upload(Bucket=EXPORTS.name, Key=f"{ACME}/unfinished.csv")
     objects = S3TenantObjects(bucket)
     gone = 0
     while removed := objects.remove(ACME, 4):
@@ -54,7 +54,7 @@ def test_every_version_of_a_tenants_files_goes_and_no_other_file(
         gone += removed
     assert gone == 3 * 2 + 1 + 1
     assert {key.partition("/")[0] for key in keys(emulator)} == {str(GLOBEX)}
-    assert "Uploads" not in s3.list_multipart_uploads(Bucket=EXPORTS_BUCKET)
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=EXPORTS.name)
     objects.remove(GLOBEX, 1000)
 
 

@@ -121,6 +121,31 @@ def test_what_a_device_says_comes_back_typed(
     assert [row[1] for row in series[0].rows][-1] == 41.625
 
 
+def test_readings_are_exported_and_the_file_is_fetched(generated: Generated, admin: Any) -> None:
+    now = datetime.now(UTC)
+    body = generated.model("create_export", "CreateExport").from_dict(
+        {
+            "from": (now - timedelta(hours=1)).isoformat(),
+            "to": now.isoformat(),
+            "agg": "raw",
+            "format": "csv",
+        }
+    )
+    asked = generated.call("exports", "create_export", admin, body=body)
+    assert asked.status_code == 202
+
+    def job() -> Any:
+        return generated.call("exports", "get_export", admin, asked.parsed.id).parsed
+
+    wait_until("the end of the export", lambda: job().finished_at is not None, 30)
+    done = job()
+    assert (done.status.value, done.progress) == ("COMPLETED", 1)
+    assert sum(part.rows for part in done.parts) == done.record_count
+    opened = generated.call("exports", "download_export", admin, done.id)
+    assert opened.status_code == 302
+    assert len(httpx.get(opened.headers["location"], timeout=30).content) == done.file_size
+
+
 def test_an_error_is_a_problem_with_its_type(generated: Generated, admin: Any) -> None:
     refused = generated.call("tenants", "list_tenants", admin)
     assert refused.status_code == 403

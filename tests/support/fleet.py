@@ -239,10 +239,10 @@ def add_export(connection: psycopg.Connection[Any], seeded: Seeded, tenant: str)
         point for (thing, _), point in seeded.points.items() if thing.startswith(f"{tenant}_")
     ]
     connection.execute(
-        "INSERT INTO public.export_chunks (tenant_id, export_id, attempt, number, point_ids, starts,"
-        " ends, planned_rows, row_count, byte_count, sha256, staging_key, done_at)"
-        " VALUES (%s, %s, 1, 0, ARRAY[%s::uuid], ARRAY[now() - interval '1 day'], ARRAY[now()], 2, 2,"
-        " 80, sha256('x'), %s::text || '/staging/0000', now())",
+        "INSERT INTO public.export_chunks (tenant_id, export_id, attempt, number, point_ids,"
+        " starts, ends, planned_rows, row_count, byte_count, sha256, staging_key, done_at)"
+        " VALUES (%s, %s, 1, 0, ARRAY[%s::uuid], ARRAY[now() - interval '1 day'], ARRAY[now()],"
+        " 2, 2, 80, sha256('x'), %s::text || '/staging/0000', now())",
         (tenant_id, export_id, points[0], tenant_id),
     )
     connection.execute(

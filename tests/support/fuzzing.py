@@ -189,7 +189,7 @@ class Found:
 
 # A description cannot say that one instant lies after another, that a name is free, or what a
 # cursor holds: a request in good form may still be answered with one of these.
-GOOD: Final = ("2xx", "304", "400", "401", "403", "404", "409", "422", "429")
+GOOD: Final = ("2xx", "302", "304", "400", "401", "403", "404", "409", "410", "422", "429")
 BAD: Final = ("400", "401", "403", "404", "405", "409", "413", "414", "415", "422", "429", "431")
 CONFIG: Final = f"""
 [checks]

@@ -31,6 +31,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "device_id": "A device's id.",
     "point_id": "A point's id.",
     "user_id": "A person's id.",
+    "export_id": "An export's id.",
+    "token": "The secret of a mailed link.",
 }
 """What each variable of a path names."""
 
@@ -38,6 +40,7 @@ SUCCESSES: Final[Mapping[int, str]] = {
     201: "It was made.",
     202: "It was taken on, and is done later.",
     204: "It was done; there is nothing to say.",
+    302: "It can be fetched at `Location` now.",
 }
 """What the statuses of answers mean that are no errors. 200 says what the route is for."""
 
@@ -176,7 +179,9 @@ def _responses(
     key: Key, spec: Route, schemas: Schemas, example: Mapping[str, Any]
 ) -> dict[str, Any]:
     made: dict[str, Any] = {
-        str(status): {"$ref": f"#/components/responses/{problems.name_of(status)}"}
+        str(status): problems.page(status)
+        if spec.is_for_people
+        else {"$ref": f"#/components/responses/{problems.name_of(status)}"}
         for status in problems.statuses_of(spec)
     }
     headers = {header.name: _header(header) for header in spec.answer_headers}
@@ -184,10 +189,11 @@ def _responses(
     for status in spec.statuses:
         answer: dict[str, Any] = {"description": SUCCESSES.get(status, spec.summary)}
         location = {"Location": {"$ref": "#/components/headers/Location"}}
-        own = headers | etag | (location if status in (201, 202) else {})
+        own = headers | etag | (location if status in (201, 202, 302) else {})
         if own:
             answer["headers"] = own
-        if spec.response is not None or spec.media_types != (JSON,):
+        has_body = spec.response is not None or spec.media_types != (JSON,)
+        if has_body and status != 302:
             answer["content"] = {
                 media: _content(key, media, schemas, example, status, spec)
                 for media in spec.media_types

@@ -21,6 +21,7 @@ NAMES: Final[dict[int, str]] = {
     403: "Forbidden",
     404: "NotFound",
     409: "Conflict",
+    410: "Gone",
     413: "ContentTooLarge",
     414: "UriTooLong",
     415: "UnsupportedMediaType",
@@ -37,11 +38,19 @@ HEADERS: Final[dict[str, Any]] = {
         "description": "The language of the answer's texts.",
         "schema": {"type": "string"},
     },
+    "Content-Security-Policy": {
+        "description": "What a page may do: nothing but show itself.",
+        "schema": {"type": "string"},
+    },
     "ETag": {
         "description": "Changes with the answer; give it back as If-None-Match.",
         "schema": {"type": "string"},
     },
     "Location": {"description": "Where it can be read.", "schema": {"type": "string"}},
+    "Referrer-Policy": {
+        "description": "The address of a page is told to nobody.",
+        "schema": {"type": "string"},
+    },
     "Retry-After": {
         "description": "Seconds to wait before the same call may succeed.",
         "schema": {"type": "integer", "minimum": 0},
@@ -80,6 +89,17 @@ def name_of(status: int) -> str:
 def content() -> dict[str, Any]:
     """The body of every error."""
     return {CONTENT_TYPE: {"schema": {"$ref": PREFIX + "Problem"}}}
+
+
+def page(status: int) -> dict[str, Any]:
+    """The answer with a status to somebody who followed a link: a page, once a route is reached."""
+    made = response(status)
+    made["headers"] |= {
+        name: {"$ref": f"#/components/headers/{name}"}
+        for name in ("Content-Security-Policy", "Referrer-Policy")
+    }
+    made["content"] |= {"text/html": {"schema": {"type": "string"}}}
+    return made
 
 
 def response(status: int) -> dict[str, Any]:

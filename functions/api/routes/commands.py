@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Final
 
 from chalice.app import Blueprint
 from pydantic import Field
 
+from functions.api import idempotency
 from functions.api.auditing import Audited
 from functions.api.models.base import ListAnswer
 from functions.api.models.commands import CommandAccepted, CommandAnswer
 from functions.api.routing import OPS, Call, Reply, route
 from functions.api.validation import Body, Cursor, Instant, Limit, NoParams, Params
 from traksense.auth.identity import Role
-from traksense.domain.errors import Invalid
-from traksense.i18n.catalogue import text
 from traksense.services.commands import (
     DEFAULT_TIMEOUT_S,
     MAX_TIMEOUT_S,
@@ -26,8 +24,6 @@ from traksense.services.commands import (
 blueprint: Final = Blueprint(__name__)
 
 WHO: Final = OPS | {Role.CUSTOMER_ADMIN}
-IDEMPOTENCY_HEADER: Final = "idempotency-key"
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 Op = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
@@ -67,6 +63,7 @@ class ListCommands(Params):
     body=SendCommand,
     response=CommandAccepted,
     statuses=(202,),
+    headers=(idempotency.HEADER,),
 )
 def send_command(call: Call[NoParams, SendCommand]) -> Reply:
     """Sends a device a command, once for each ``Idempotency-Key``."""
@@ -77,7 +74,7 @@ def send_command(call: Call[NoParams, SendCommand]) -> Reply:
         call.body.op,
         call.body.params,
         timeout_s=call.body.timeout_s,
-        idempotency_key=_key(call.headers.get(IDEMPOTENCY_HEADER)),
+        idempotency_key=idempotency.key_of(call.headers),
     )
     return Reply(202, CommandAccepted(cmd_id=cmd_id, status="pending"))
 
@@ -119,10 +116,3 @@ def get_command(call: Call[NoParams, None]) -> CommandAnswer:
     """Shows a command and what became of it."""
     command = call.services.commands.get(call.scope, call.ids["device_id"], call.names["cmd_id"])
     return CommandAnswer.model_validate(command)
-
-
-def _key(header: str | None) -> str | None:
-    if header is not None and not _KEY.fullmatch(header):
-        message = text("command.key_malformed")
-        raise Invalid(message, (("header.Idempotency-Key", message),))
-    return header

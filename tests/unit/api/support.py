@@ -17,6 +17,7 @@ import psycopg
 from functions.api.app import app
 from functions.api.routing import REGISTRY
 from tests.support.api_description import undescribed
+from tests.support.export_jobs import FakeExportFiles, FakeExportRuns
 from tests.support.fake_things import FakeThings
 from tests.support.publisher import FakePublisher
 from tests.support.user_directory import FakeDirectory
@@ -205,7 +206,12 @@ class Tenant:
 def outside(login: FakeLogin) -> Outside:
     """Fakes of everything that the API talks to besides its database."""
     return Outside(
-        login=login, people=login.directory, publisher=FakePublisher(), things=FakeThings()
+        login=login,
+        people=login.directory,
+        publisher=FakePublisher(),
+        things=FakeThings(),
+        export_runs=FakeExportRuns(),
+        export_files=FakeExportFiles(),
     )
 
 

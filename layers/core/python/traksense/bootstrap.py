@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from traksense.services.device_events import DeviceEventsService
     from traksense.services.directory import Directory
     from traksense.services.erasure import ErasedPlaces
+    from traksense.services.export_chunk import ExportChunks
     from traksense.services.export_mail import ExportMail
+    from traksense.services.export_upkeep import ExportUpkeep
     from traksense.services.ingest import IngestService
     from traksense.services.maintenance import MaintenanceService
     from traksense.services.user_messages import UserMessages
@@ -140,6 +142,12 @@ def maintenance_of(
     close_after = timedelta(days=keep.close_after_days)
     engine = EngineOf(database)
 
+    def exports() -> ExportUpkeep:
+        # As erasure: it brings adapters of AWS along.
+        from traksense.wiring.exports import upkeep
+
+        return upkeep(database, timedelta(days=keep.audit_days))
+
     def erasure() -> TenantErasure:
         # Imported when there is something to erase: it brings five adapters of AWS along.
         from traksense.wiring.erasure import places_from_environment
@@ -170,6 +178,7 @@ def maintenance_of(
             ),
         ),
         erasure=cache(erasure),
+        exports=cache(exports),
     )
 
 
@@ -226,4 +235,22 @@ def schema() -> Schema:
         settings.migration.engine,
         settings.administrator,
         DatabaseSecrets(settings.region).read,
+    )
+
+
+def export_chunk() -> ExportChunks:
+    """The service behind the function of an export's chunk. Raises ConfigurationError."""
+    from traksense.aws.export_staging import S3StagingFiles
+    from traksense.aws.s3 import Bucket
+    from traksense.db.export_rows import SqlExportRows
+    from traksense.db.export_work import SqlExportWork
+    from traksense.services.export_chunk import ExportChunks
+    from traksense.settings import ExportFileSettings
+
+    _, database = start("export_chunk")
+    files = ExportFileSettings.from_environment()
+    return ExportChunks(
+        SqlExportWork(database),
+        SqlExportRows(database),
+        S3StagingFiles(Bucket(files.bucket, files.region)),
     )

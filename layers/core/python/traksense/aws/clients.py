@@ -42,10 +42,12 @@ def new_client(
     attempts: int = 2,
     mode: Literal["standard", "adaptive"] = "standard",
     connections: int = 10,
+    signature: str | None = None,
 ) -> BaseClient:
     """A boto3 client whose calls end well within a function's own time.
 
-    ``adaptive`` slows down where the service says so, for services with low limits.
+    ``adaptive`` slows down where the service says so, for services with low limits. ``signature``
+    is a version other than the service's usual one.
     """
     import boto3
     from botocore.config import Config
@@ -57,6 +59,7 @@ def new_client(
             connect_timeout=3,
             read_timeout=read_timeout_s,
             max_pool_connections=connections,
+            signature_version=signature,
             retries={"mode": mode, "max_attempts": attempts},
         ),
     )

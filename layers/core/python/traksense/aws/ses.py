@@ -21,6 +21,8 @@ from traksense.services.export_mail import MailAway, MailRefused
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
+_POLICY: Final = SMTP.clone(cte_type="7bit")
+"""Not every server on the way takes eight bits."""
 _NEVER: Final = frozenset({"MessageRejected", "InvalidParameterValue"})
 """What SES says of a message that it will not take however often it comes."""
 
@@ -90,7 +92,7 @@ class SesMailer:
 
 def compose(sender: str, to: str, mail: Mail) -> bytes:
     """The message as it is sent. Raises ValueError for an address that is none."""
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     message["From"] = sender
     message["To"] = to
     message["Subject"] = mail.subject

@@ -139,6 +139,20 @@ CACHE_MISSES: Final = Metric(
     "Lookups that the database answered.", "traksense_cache_misses", "kind",
 )  # fmt: skip
 
+EXPORTS: Final = Metric(
+    "Exports", "counter", "Count",
+    "Exports that ended.", "traksense_exports", "outcome",
+)  # fmt: skip
+EXPORT_ROWS: Final = Metric(
+    "ExportRows", "counter", "Count",
+    "Rows of exports that were completed.", "traksense_export_rows",
+)  # fmt: skip
+EXPORTS_LOST: Final = Metric(
+    "ExportsLost", "counter", "Count",
+    "Executions of exports that were begun again because they were lost.",
+    "traksense_exports_lost",
+)  # fmt: skip
+
 METRICS: Final = (
     READINGS_STORED, READINGS_DUPLICATE, MESSAGES_RECEIVED, MESSAGES_RETURNED, DEAD_LETTERS,
     BATCH_DURATION, INGEST_LAG, QUEUE_DEPTH, QUEUE_DEAD, STATE_CHANGES, REQUESTS,
@@ -146,5 +160,6 @@ METRICS: Final = (
     ROLLUP_LAG, ROLLUP_BUCKETS, ROLLUP_FAILURES, ROLLUP_DURATION,
     JOB_FAILURES, DAYS_TO_CLOSE, COMMANDS_SETTLED, CACHE_HITS, CACHE_MISSES, OVER_RATE,
     DATABASE_BYTES, DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_LEFT, TRANSACTION_AGE,
+    EXPORTS, EXPORT_ROWS, EXPORTS_LOST,
 )  # fmt: skip
 """Every metric of the platform."""

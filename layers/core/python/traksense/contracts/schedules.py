@@ -67,9 +67,24 @@ APPLY_TOMBSTONES: Final = Schedule(
     payload={"job": "apply_tombstones"},
 )
 
+SETTLE_EXPORTS: Final = Schedule(
+    name="settle-exports",
+    function="maintenance",
+    rate_minutes=1,
+    payload={"job": "settle_exports"},
+)
+CHECK_EXPORT_FILES: Final = Schedule(
+    name="check-export-files",
+    function="maintenance",
+    rate_minutes=60,
+    payload={"job": "check_export_files"},
+)
+
 SCHEDULES: Final = (
     OFFLINE_SWEEP,
     COMMAND_TIMEOUTS,
+    CHECK_EXPORT_FILES,
+    SETTLE_EXPORTS,
     PARTITIONS_AHEAD,
     REFRESH_ROLLUPS,
     CLOSE_DAYS,
@@ -77,4 +92,5 @@ SCHEDULES: Final = (
     ERASE_TENANTS,
     APPLY_TOMBSTONES,
 )
-"""Every schedule of the platform."""
+"""Every schedule of the platform. On one machine they begin in this order, one after another: what
+people see comes first, what may take minutes last."""

@@ -11,6 +11,7 @@
         ├── NotFound              404, also for another tenant's object
         ├── Invalid               422 (400 where the request itself is malformed)
         ├── Conflict              409
+        ├── Gone                  410: it was there, and never will be again
         └── Forbidden             403
 """
 
@@ -66,6 +67,10 @@ class Conflict(PermanentError):
     def __init__(self, detail: str, errors: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(detail)
         self.errors = errors
+
+
+class Gone(PermanentError):
+    """The object was there, and is not kept any longer."""
 
 
 class Forbidden(PermanentError):

@@ -165,10 +165,14 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
+def failure_of(code: str | None) -> Failure:
+    """What a stored code means; one that nobody knows any more is an error of ours."""
+    return Failure(code) if code in set(Failure) else Failure.INTERNAL
+
+
 def failure_text(code: str | None, locale: Locale) -> str:
-    """Why an export failed, in words; a code that nobody knows any more is an error of ours."""
-    known = Failure(code) if code in set(Failure) else Failure.INTERNAL
-    return translate(locale, f"export.failed.{known}")
+    """Why an export failed, in words."""
+    return translate(locale, f"export.failed.{failure_of(code)}")
 
 
 def _asked(export: EndedExport) -> list[Fact]:

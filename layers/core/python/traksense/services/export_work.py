@@ -6,7 +6,6 @@ The state machine does not retry that; its last step then removes the files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -18,6 +17,10 @@ from traksense.domain.exports import Asked, Run
 
 class ExportEnded(PermanentError):
     """The export was cancelled or has ended otherwise, or a later attempt has it."""
+
+
+class ExportTooLarge(PermanentError):
+    """More rows than one export may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class ChunkWork:
     """An earlier try of this attempt has done it."""
 
 
+def entry_name(number: int) -> str:
+    """The name of a chunk's file in an archive; people count from 1."""
+    return f"part-{number + 1:04d}.parquet"
+
+
 class ChunkStore(Protocol):
     """What a worker asks of the database. Every method raises DatabaseAway."""
 
@@ -81,12 +89,3 @@ class RunCheck(Protocol):
 
     def check(self, run: Run) -> None:
         """Raises ExportEnded where the export does not run with this attempt, DatabaseAway."""
-
-
-class FinishStore(RunCheck, Protocol):
-    """What joining asks of the database. Every method raises DatabaseAway."""
-
-    def finished_chunks(self, run: Run) -> tuple[Asked, Sequence[DoneChunk]]:
-        """What was asked for, and all chunks in order. Raises ExportEnded, and ValueError where a
-        chunk is not done: finish is only called after all are.
-        """

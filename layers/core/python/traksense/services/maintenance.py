@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from traksense.domain.errors import Invalid
 from traksense.services.compression import CompressionReport
+from traksense.services.export_upkeep import ExportUpkeep
 from traksense.services.messages import Messages
 from traksense.services.retention import Retention
 from traksense.services.rollups import Rollups
@@ -70,10 +71,12 @@ class MaintenanceService:
         retention: Retention | None = None,
         messages: Messages | None = None,
         erasure: Callable[[], TenantErasure] | None = None,
+        exports: Callable[[], ExportUpkeep] | None = None,
     ) -> None:
         """The parts that nothing here may touch are None.
 
-        ``erasure`` is made when it is first run: it alone stands on more than the database.
+        ``erasure`` and ``exports`` are made when they are first run: they alone stand on more
+        than the database.
         """
         self._store = store
         self._raw_retention = raw_retention
@@ -83,6 +86,7 @@ class MaintenanceService:
         self._retention = retention
         self._messages = messages
         self._erasure = erasure
+        self._exports = exports
         self._jobs: dict[str, Callable[[], dict[str, Any]]] = {
             "offline_sweep": self._offline_sweep,
             "command_timeouts": self._command_timeouts,
@@ -92,6 +96,8 @@ class MaintenanceService:
             "retention": self._run_retention,
             "erase_tenants": self._erase_tenants,
             "apply_tombstones": self._apply_tombstones,
+            "settle_exports": self._settle_exports,
+            "check_export_files": self._check_export_files,
         }
 
     @property
@@ -166,6 +172,17 @@ class MaintenanceService:
 
     def _apply_tombstones(self) -> dict[str, Any]:
         return {"buried_again": self._tenant_erasure().apply_tombstones()}
+
+    def _export_upkeep(self) -> ExportUpkeep:
+        if self._exports is None:
+            raise Invalid("there is nothing here that looks after exports")
+        return self._exports()
+
+    def _settle_exports(self) -> dict[str, Any]:
+        return asdict(self._export_upkeep().settle())
+
+    def _check_export_files(self) -> dict[str, Any]:
+        return {"lost_files": self._export_upkeep().check_files()}
 
     def _run_retention(self) -> dict[str, Any]:
         if self._retention is None:

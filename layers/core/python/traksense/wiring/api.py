@@ -10,8 +10,10 @@ from uuid import UUID
 
 from traksense.auth.origin import DIRECT, Origin
 from traksense.aws.cognito import Challenge, Cognito, Tokens
+from traksense.aws.export_downloads import S3Downloads
 from traksense.aws.iot import IotThings
 from traksense.aws.iot_data import IotDataPublisher
+from traksense.aws.step_functions import StepFunctionsRuns
 from traksense.aws.user_directory import CognitoDirectory
 from traksense.bootstrap import start
 from traksense.contracts.metrics import AUDIT_FAILURES
@@ -26,6 +28,7 @@ from traksense.db.device_writes import SqlDeviceWriteStore
 from traksense.db.devices import SqlDeviceStore
 from traksense.db.epoch import SqlEpochs
 from traksense.db.erasure import SqlErasureRequests
+from traksense.db.exports import SqlExportStore
 from traksense.db.health import SqlHealthProbes
 from traksense.db.quotas import SqlQuotaStore
 from traksense.db.readings_query import SqlReadingStore
@@ -47,6 +50,7 @@ from traksense.services.device_import import DeviceImport
 from traksense.services.device_writes import DeviceWrites
 from traksense.services.devices import Devices
 from traksense.services.erasure import Erasures
+from traksense.services.exports import ExportFiles, ExportRuns, Exports
 from traksense.services.health import Health, QueueDepths
 from traksense.services.provisioning import Provisioning
 from traksense.services.publisher import Publisher
@@ -64,9 +68,11 @@ from traksense.services.users import Directory, Users
 from traksense.settings import (
     CognitoSettings,
     DeviceEndpointSettings,
+    ExportFileSettings,
     LevelSettings,
     OriginSettings,
     QuotaSettings,
+    StateMachineSettings,
 )
 from traksense.vendors.registry import ADAPTERS
 
@@ -100,6 +106,8 @@ class Outside:
     people: Directory
     publisher: Publisher
     things: ThingRegistry
+    export_runs: ExportRuns
+    export_files: ExportFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +128,7 @@ class ApiServices:
     readings: ReadingsQuery
     consumption: ConsumptionQuery
     commands: Commands
+    exports: Exports
     dead_letters: DeadLetters
     replays: Replays
     erasures: Erasures
@@ -170,6 +179,9 @@ def api(
         readings=ReadingsQuery(SqlReadingStore(database), tenant_of, retention, cache=cache),
         consumption=ConsumptionQuery(SqlConsumptionStore(database), tenant_of, cache),
         commands=Commands(SqlCommandStore(database), outside.publisher, tenant_of),
+        exports=Exports(
+            SqlExportStore(database), outside.export_runs, outside.export_files, tenant_of
+        ),
         dead_letters=DeadLetters(SqlDeadLetterStore(database)),
         replays=Replays(SqlReplayStore(database), outside.publisher),
         erasures=Erasures(SqlErasureRequests(database)),
@@ -189,6 +201,7 @@ def api_from_environment(queues: QueueDepths | None = None) -> ApiServices:
     settings, database = start("api")
     kept = LevelSettings.from_environment()
     quotas = QuotaSettings.from_environment()
+    files, states = ExportFileSettings.from_environment(), StateMachineSettings.from_environment()
     return api(
         database,
         Outside(
@@ -196,6 +209,8 @@ def api_from_environment(queues: QueueDepths | None = None) -> ApiServices:
             people=CognitoDirectory(cognito.user_pool_id, cognito.region),
             publisher=IotDataPublisher(cognito.region),
             things=IotThings(cognito.region, DeviceEndpointSettings.from_environment().ca_file),
+            export_runs=StepFunctionsRuns(states.export_state_machine, states.region),
+            export_files=S3Downloads(files.bucket, files.region),
         ),
         queues,
         counts_requests=settings.metrics == "emf",
