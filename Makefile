@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench fuzz lock build clean
+.PHONY: help setup run test lint format bench fuzz lock build synth clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,10 @@ lock: setup  ## Resolve pyproject.toml anew into requirements.txt
 build: setup  ## Make what Lambda gets in build/, without Docker; HOST=1: for this machine, in build-host/
 	@$(BIN)/python -m infra_cdk.packaging $(if $(HOST),--host)
 
+synth: setup  ## Write what CloudFormation gets to cdk.out/ from build/; ARGS="-c stage=prod -c database=aurora"
+	@JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1 npx --no-install cdk synth --quiet $(ARGS)
+
 clean:  ## Remove what can be made again; keeps .local, the platform's state
-	@rm -rf .venv node_modules build build-host .mypy_cache .ruff_cache .pytest_cache \
+	@rm -rf .venv node_modules build build-host cdk.out .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis .import_linter_cache .coverage .coverage.* .setup.log
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

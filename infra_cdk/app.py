@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import Final
 
 from aws_cdk import App, Tags
 
@@ -26,6 +27,9 @@ from infra_cdk.stacks.maintenance import MaintenanceStack
 from infra_cdk.stacks.network import NetworkStack
 from infra_cdk.stacks.operations import OperationsStack
 from infra_cdk.stacks.web import WebStack
+
+_WITHOUT_TAGS: Final = ("AWS::RDS::DBProxyTargetGroup",)
+"""CloudFormation takes none there, whatever the CDK says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,9 @@ def build(app: App, settings: StageSettings, packages: Packages) -> Platform:
     maintenance = MaintenanceStack(app, around)
     operations = OperationsStack(app, settings, watched_of(settings))
     for stack in (ingest, exports, api, maintenance):
-        stack.add_dependency(data)  # the database is migrated before a function changes
-    Tags.of(app).add("platform", "traksense")
-    Tags.of(app).add("stage", settings.stage)
+        stack.add_stack_dependency(data)  # the database is migrated before a function changes
+    for name, value in (("platform", "traksense"), ("stage", settings.stage)):
+        Tags.of(app).add(name, value, exclude_resource_types=list(_WITHOUT_TAGS))
     return Platform(
         network=network,
         data=data,
@@ -70,13 +74,17 @@ def build(app: App, settings: StageSettings, packages: Packages) -> Platform:
     )
 
 
+def settings_of(app: App) -> StageSettings:
+    """Of the stage that the app's context chooses. Raises SettingsError."""
+    context = {name: app.node.try_get_context(name) for name in ("stage", "stages", "database")}
+    return read({name: value for name, value in context.items() if value is not None})
+
+
 def main() -> int:
     """Write the cloud assembly to where the CDK's command asked for it."""
     app = App()
     try:
-        context = {name: app.node.try_get_context(name) for name in ("stage", "stages", "database")}
-        settings = read({name: value for name, value in context.items() if value is not None})
-        build(app, settings, Packages.built())
+        build(app, settings_of(app), Packages.built())
     except (SettingsError, TooFewConnections, NotBuilt, UnknownClass) as error:
         print(error, file=sys.stderr)
         return 1

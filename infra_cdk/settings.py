@@ -2,7 +2,7 @@
 
 ``-c stage=prod`` chooses the stage and ``-c database=aurora`` another kind of database than the
 stage's; everything else is changed in the file. A key that is missing, unknown or malformed is
-named by its path.
+named by its path. What is ``null`` there may as well be left out, for the CDK drops it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class ExternalSettings:
     port: Annotated[int, Field(ge=1, le=65_535)]
     verify_certificate: bool
     """False: it is encrypted, but nobody known to Amazon Linux signed for the host's name."""
-    private_endpoint_service: str | None
+    private_endpoint_service: str | None = None
     """Name of the PrivateLink service that leads to it; None: by peering or the internet."""
 
 
@@ -140,7 +140,7 @@ class DomainSettings:
     name: Name
     certificate_arn: Annotated[str, Field(pattern=r"^arn:[^:]+:acm:")]
     """In us-east-1 for the page (CloudFront), in the stage's region for the API."""
-    hosted_zone_id: str | None
+    hosted_zone_id: str | None = None
     """In Route 53; None: the record is made by hand."""
 
 
@@ -151,7 +151,7 @@ class ApiSettings:
     requests_per_second: Positive
     burst: Positive
     waf: bool
-    domain: DomainSettings | None
+    domain: DomainSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
@@ -159,7 +159,7 @@ class WebSettings:
     """The page."""
 
     price_class: PriceClass
-    domain: DomainSettings | None
+    domain: DomainSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
@@ -185,8 +185,8 @@ class MailSettings:
 class OperationsSettings:
     """Who is told, and of what."""
 
-    alarm_email: str | None
     monthly_budget_usd: Positive
+    alarm_email: str | None = None
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)

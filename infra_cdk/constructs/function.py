@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra_cdk.acknowledged import acknowledge
 from infra_cdk.concurrency import shares
 from infra_cdk.constructs.names import pascal
 from infra_cdk.environment import environment_of
@@ -104,6 +105,15 @@ class PlatformFunction(Construct):
         )
         if database is not None:
             database.grant_connect(self.function, contract)
+        acknowledge(
+            self.function, "L1", "python3.13 is what the layers are compiled for and tested with"
+        )
+        if in_network:
+            acknowledge(
+                self.role,
+                "IAM5[Resource::*]",
+                "the network interfaces that Lambda makes have no name before it makes them",
+            )
         places.functions[contract.name] = self
 
 

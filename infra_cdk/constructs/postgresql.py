@@ -12,6 +12,7 @@ from aws_cdk import aws_rds as rds
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from infra_cdk.acknowledged import acknowledge
 from infra_cdk.constructs.database import KEPT_FREE, OF_AWS, Address, IamAccess, TakesRoles
 from infra_cdk.constructs.function import retention_of
 from infra_cdk.places import DatabaseAccess
@@ -26,6 +27,9 @@ _AUTHORITY: Final = rds.CaCertificate.RDS_CA_RSA2048_G1
 """The one that ``database-authorities.pem`` has for each region."""
 _MOST_OF_THE_CONNECTIONS: Final = 90
 """Per cent that the proxy may take: the rest is a migration's and people's."""
+
+_BEHIND_A_GROUP: Final = "it has no address outside, and only functions are let in to the port"
+_MAY_GO: Final = "the stage's data may go with the stage: keep_data is false"
 
 
 def parameters(settings: StageSettings) -> dict[str, str]:
@@ -84,6 +88,11 @@ class RdsDatabase(Construct):
             cloudwatch_logs_exports=["postgresql", "upgrade"],
         )
         self.instance.node.add_dependency(*logged)
+        acknowledge(self.instance, "RDS11", _BEHIND_A_GROUP)
+        if not settings.keep_data:
+            acknowledge(self.instance, "RDS10", _MAY_GO)
+        if not rds_.multi_az:
+            acknowledge(self.instance, "RDS3", "a stage that may be down while AWS mends it")
         assert self.instance.secret is not None  # RDS manages it
         self.administrator: Final[secretsmanager.ISecret] = self.instance.secret
         self.direct: Final = _address(self.instance.instance_endpoint.hostname, database.name)
@@ -135,6 +144,9 @@ class AuroraDatabase(Construct):
             cloudwatch_logs_exports=["postgresql"],
         )
         self.cluster.node.add_dependency(*logged)
+        acknowledge(self.cluster, "RDS11", _BEHIND_A_GROUP)
+        if not settings.keep_data:
+            acknowledge(self.cluster, "RDS10", _MAY_GO)
         assert self.cluster.secret is not None  # RDS manages it
         self.administrator: Final[secretsmanager.ISecret] = self.cluster.secret
         self.direct: Final = _address(self.cluster.cluster_endpoint.hostname, database.name)

@@ -9,6 +9,7 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra_cdk.acknowledged import acknowledge
 from infra_cdk.settings import StageSettings
 
 POSTGRESQL: Final = 5432
@@ -69,6 +70,10 @@ class NetworkStack(Stack):
             provider.connections.allow_from(
                 self.functions_security_group, ec2.Port.tcp(443), "HTTPS of functions"
             )
+            for instance in provider.gateway_instances:
+                acknowledge(instance, "EC26", "it forwards, and keeps nothing on its disk")
+                acknowledge(instance, "EC28", "five minutes are soon enough for what can be down")
+                acknowledge(instance, "EC29", "another one takes its place by a deployment")
         self._watch_refusals(settings)
 
     def _let_through(self, settings: StageSettings) -> None:
