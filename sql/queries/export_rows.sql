@@ -49,8 +49,8 @@ CROSS JOIN LATERAL (
 ) a
 ORDER BY w.n
 
--- name: lines_1m
--- Slices of 1m as lines of CSV, in the form of lines_raw.
+-- name: lines_{level}
+-- Slices of {level} as lines of CSV, in the form of lines_raw.
 SELECT w.n, a.rows, a.last, a.lines
 FROM unnest(%(point_ids)s::uuid[], %(starts)s::timestamptz[], %(ends)s::timestamptz[],
             %(most)s::integer[], %(before)s::text[], %(after)s::text[])
@@ -65,55 +65,7 @@ CROSS JOIN LATERAL (
                || l.count || w.after, ''), 'UTF8') AS lines
     FROM (
         SELECT m.bucket, m.avg, m.min, m.max, m.count
-        FROM public.ts_measure_1m_tenant m
-        WHERE m.point_id = w.id AND m.bucket >= w.start AND m.bucket < w.until
-        ORDER BY m.bucket
-        LIMIT w.most
-    ) l
-) a
-ORDER BY w.n
-
--- name: lines_5m
--- Slices of 5m as lines of CSV, in the form of lines_raw.
-SELECT w.n, a.rows, a.last, a.lines
-FROM unnest(%(point_ids)s::uuid[], %(starts)s::timestamptz[], %(ends)s::timestamptz[],
-            %(most)s::integer[], %(before)s::text[], %(after)s::text[])
-    WITH ORDINALITY AS w (id, start, until, most, before, after, n)
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows, max(l.bucket) AS last,
-           convert_to(string_agg(
-               replace((l.bucket AT TIME ZONE %(zone)s)::text, ' ', %(between)s) || w.before
-               || replace(l.avg::text, '.', %(decimal)s) || %(separator)s
-               || replace(l.min::text, '.', %(decimal)s) || %(separator)s
-               || replace(l.max::text, '.', %(decimal)s) || %(separator)s
-               || l.count || w.after, ''), 'UTF8') AS lines
-    FROM (
-        SELECT m.bucket, m.avg, m.min, m.max, m.count
-        FROM public.ts_measure_5m_tenant m
-        WHERE m.point_id = w.id AND m.bucket >= w.start AND m.bucket < w.until
-        ORDER BY m.bucket
-        LIMIT w.most
-    ) l
-) a
-ORDER BY w.n
-
--- name: lines_1h
--- Slices of 1h as lines of CSV, in the form of lines_raw.
-SELECT w.n, a.rows, a.last, a.lines
-FROM unnest(%(point_ids)s::uuid[], %(starts)s::timestamptz[], %(ends)s::timestamptz[],
-            %(most)s::integer[], %(before)s::text[], %(after)s::text[])
-    WITH ORDINALITY AS w (id, start, until, most, before, after, n)
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows, max(l.bucket) AS last,
-           convert_to(string_agg(
-               replace((l.bucket AT TIME ZONE %(zone)s)::text, ' ', %(between)s) || w.before
-               || replace(l.avg::text, '.', %(decimal)s) || %(separator)s
-               || replace(l.min::text, '.', %(decimal)s) || %(separator)s
-               || replace(l.max::text, '.', %(decimal)s) || %(separator)s
-               || l.count || w.after, ''), 'UTF8') AS lines
-    FROM (
-        SELECT m.bucket, m.avg, m.min, m.max, m.count
-        FROM public.ts_measure_1h_tenant m
+        FROM public.ts_measure_{level}_tenant m
         WHERE m.point_id = w.id AND m.bucket >= w.start AND m.bucket < w.until
         ORDER BY m.bucket
         LIMIT w.most
@@ -146,8 +98,8 @@ CROSS JOIN LATERAL (
 ) a
 ORDER BY w.n
 
--- name: columns_1m
--- Slices of 1m as columns, in the form of columns_raw.
+-- name: columns_{level}
+-- Slices of {level} as columns, in the form of columns_raw.
 SELECT w.n, a.*
 FROM unnest(%(point_ids)s::uuid[], %(starts)s::timestamptz[], %(ends)s::timestamptz[],
             %(most)s::integer[])
@@ -161,53 +113,7 @@ CROSS JOIN LATERAL (
            string_agg(int8send(l.count::int8), '') AS count
     FROM (
         SELECT m.bucket, m.avg, m.min, m.max, m.count
-        FROM public.ts_measure_1m_tenant m
-        WHERE m.point_id = w.id AND m.bucket >= w.start AND m.bucket < w.until
-        ORDER BY m.bucket
-        LIMIT w.most
-    ) l
-) a
-ORDER BY w.n
-
--- name: columns_5m
--- Slices of 5m as columns, in the form of columns_raw.
-SELECT w.n, a.*
-FROM unnest(%(point_ids)s::uuid[], %(starts)s::timestamptz[], %(ends)s::timestamptz[],
-            %(most)s::integer[])
-    WITH ORDINALITY AS w (id, start, until, most, n)
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows, max(l.bucket) AS last,
-           string_agg(timestamptz_send(l.bucket), '') AS ts,
-           string_agg(float8send(l.avg), '') AS avg,
-           string_agg(float8send(l.min), '') AS min,
-           string_agg(float8send(l.max), '') AS max,
-           string_agg(int8send(l.count::int8), '') AS count
-    FROM (
-        SELECT m.bucket, m.avg, m.min, m.max, m.count
-        FROM public.ts_measure_5m_tenant m
-        WHERE m.point_id = w.id AND m.bucket >= w.start AND m.bucket < w.until
-        ORDER BY m.bucket
-        LIMIT w.most
-    ) l
-) a
-ORDER BY w.n
-
--- name: columns_1h
--- Slices of 1h as columns, in the form of columns_raw.
-SELECT w.n, a.*
-FROM unnest(%(point_ids)s::uuid[], %(starts)s::timestamptz[], %(ends)s::timestamptz[],
-            %(most)s::integer[])
-    WITH ORDINALITY AS w (id, start, until, most, n)
-CROSS JOIN LATERAL (
-    SELECT count(*) AS rows, max(l.bucket) AS last,
-           string_agg(timestamptz_send(l.bucket), '') AS ts,
-           string_agg(float8send(l.avg), '') AS avg,
-           string_agg(float8send(l.min), '') AS min,
-           string_agg(float8send(l.max), '') AS max,
-           string_agg(int8send(l.count::int8), '') AS count
-    FROM (
-        SELECT m.bucket, m.avg, m.min, m.max, m.count
-        FROM public.ts_measure_1h_tenant m
+        FROM public.ts_measure_{level}_tenant m
         WHERE m.point_id = w.id AND m.bucket >= w.start AND m.bucket < w.until
         ORDER BY m.bucket
         LIMIT w.most

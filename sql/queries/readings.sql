@@ -83,8 +83,8 @@ CROSS JOIN LATERAL (
     ) l
 ) r
 
--- name: rows_1m
--- The first "rows" buckets of 1m of num points, in the form of rows_raw.
+-- name: rows_{level}
+-- The first "rows" buckets of {level} of num points, in the form of rows_raw.
 SELECT wanted.id, r.ts, r.avg, r.min, r.max, r.count
 FROM unnest(%(point_ids)s::uuid[]) AS wanted (id)
 CROSS JOIN LATERAL (
@@ -95,45 +95,7 @@ CROSS JOIN LATERAL (
            string_agg(int8send(l.count::int8), '') AS count
     FROM (
         SELECT m.bucket, m.avg, m.min, m.max, m.count
-        FROM public.ts_measure_1m_tenant m
-        WHERE m.point_id = wanted.id AND m.bucket >= %(start)s AND m.bucket < %(end)s
-        ORDER BY m.bucket
-        LIMIT %(rows)s
-    ) l
-) r
-
--- name: rows_5m
--- The first "rows" buckets of 5m of num points, in the form of rows_raw.
-SELECT wanted.id, r.ts, r.avg, r.min, r.max, r.count
-FROM unnest(%(point_ids)s::uuid[]) AS wanted (id)
-CROSS JOIN LATERAL (
-    SELECT string_agg(timestamptz_send(l.bucket), '') AS ts,
-           string_agg(float8send(l.avg), '') AS avg,
-           string_agg(float8send(l.min), '') AS min,
-           string_agg(float8send(l.max), '') AS max,
-           string_agg(int8send(l.count::int8), '') AS count
-    FROM (
-        SELECT m.bucket, m.avg, m.min, m.max, m.count
-        FROM public.ts_measure_5m_tenant m
-        WHERE m.point_id = wanted.id AND m.bucket >= %(start)s AND m.bucket < %(end)s
-        ORDER BY m.bucket
-        LIMIT %(rows)s
-    ) l
-) r
-
--- name: rows_1h
--- The first "rows" buckets of 1h of num points, in the form of rows_raw.
-SELECT wanted.id, r.ts, r.avg, r.min, r.max, r.count
-FROM unnest(%(point_ids)s::uuid[]) AS wanted (id)
-CROSS JOIN LATERAL (
-    SELECT string_agg(timestamptz_send(l.bucket), '') AS ts,
-           string_agg(float8send(l.avg), '') AS avg,
-           string_agg(float8send(l.min), '') AS min,
-           string_agg(float8send(l.max), '') AS max,
-           string_agg(int8send(l.count::int8), '') AS count
-    FROM (
-        SELECT m.bucket, m.avg, m.min, m.max, m.count
-        FROM public.ts_measure_1h_tenant m
+        FROM public.ts_measure_{level}_tenant m
         WHERE m.point_id = wanted.id AND m.bucket >= %(start)s AND m.bucket < %(end)s
         ORDER BY m.bucket
         LIMIT %(rows)s

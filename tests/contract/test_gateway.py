@@ -22,6 +22,7 @@ from local.gateway.wsgi import MAX_BODY_BYTES, Gateway
 from tests.contract.emulator import PASSWORD, TENANT, Emulator, free_port, start_child, stop_child
 from tests.unit.gateway.support import api, bearer
 from traksense.aws.cognito import Tokens
+from traksense.contracts.buckets import EXPORTS
 
 # Nobody listens there: whatever gets as far as the database is answered with 503.
 NO_DATABASE = "postgresql://nobody@127.0.0.1:9/none"
@@ -77,6 +78,8 @@ def gateway(emulator: Emulator) -> Iterator[Client]:
         "http_proxy": "http://127.0.0.1:9",
         "COGNITO_USER_POOL_ID": emulator.ids.user_pool_id,
         "COGNITO_CLIENT_ID": emulator.ids.client_id,
+        "TRAKSENSE_EXPORTS_BUCKET": EXPORTS.name,
+        "TRAKSENSE_EXPORT_STATE_MACHINE": "arn:aws:states:us-east-1:123456789012:stateMachine:e",
     }
     process = start_child("local.gateway", environment)
     yield Client(port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -296,7 +297,8 @@ def test_of_two_tries_of_a_chunk_one_is_recorded(
     planned(database, run)
     store = SqlExportWork(database)
     assert store.finish_chunk(run, done(0, rows=11))
-    assert not store.finish_chunk(run, done(0, rows=12))
+    late = dataclasses.replace(done(0, rows=12), staging_key="staging/late")
+    assert not store.finish_chunk(run, late)
     assert not store.note_progress(run, 0, 3)
     assert SqlFinishStore(database).work(run).chunks == (done(0, rows=11),)
 

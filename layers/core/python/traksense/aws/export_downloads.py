@@ -7,7 +7,7 @@ dies with the credentials that signed it, so that each is made at the moment of 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from traksense.aws.clients import MakeClient, new_client
@@ -15,8 +15,6 @@ from traksense.aws.s3 import Bucket
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
-
-_GONE: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 
 
 class S3Downloads:
@@ -30,15 +28,9 @@ class S3Downloads:
 
         Raises S3Away.
         """
-        from botocore.exceptions import ClientError
-
+        if not self._bucket.has(key):
+            return None
         with self._bucket.calls() as s3:
-            try:
-                s3.head_object(Bucket=self._bucket.name, Key=key)
-            except ClientError as error:
-                if error.response["Error"]["Code"] in _GONE:
-                    return None
-                raise
             url: str = s3.generate_presigned_url(
                 "get_object",
                 Params={

@@ -80,22 +80,11 @@ class S3ExportFiles:
 
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
-        from botocore.exceptions import ClientError
-
-        with self._bucket.calls() as s3:
-            try:
-                s3.head_object(**self._at(key))
-            except ClientError as error:
-                # S3 answers a HEAD without a code of its own.
-                if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
-                    raise
-                return False
-        return True
+        return self._bucket.has(key)
 
     def remove(self, key: str) -> None:
         """Remove an object; that there is none is as good."""
-        with self._bucket.calls() as s3:
-            s3.delete_object(**self._at(key))
+        self._bucket.remove(key)
 
     def remove_all(self, prefix: str, keep: str | None = None) -> int:
         """Remove every object and every unfinished upload under a prefix, but one; how many."""
@@ -111,12 +100,7 @@ class S3ExportFiles:
             keys = [key for key in keys if key != keep]
             for start in range(0, len(keys), _AT_ONCE):
                 some = keys[start : start + _AT_ONCE]
-                answer = s3.delete_objects(
-                    Bucket=self._bucket.name,
-                    Delete={"Quiet": True, "Objects": [{"Key": key} for key in some]},
-                )
-                if refused := answer.get("Errors"):
-                    raise S3Away(f"{len(refused)} files stay: {refused[0].get('Code')}")
+                self._bucket.remove_some([{"Key": key} for key in some])
         return removed + len(keys)
 
     def _uploads(self, s3: Any, prefix: str) -> Iterator[dict[str, Any]]:

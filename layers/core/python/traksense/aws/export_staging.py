@@ -26,8 +26,7 @@ class S3StagingFiles:
 
     def remove(self, key: str) -> None:
         """Remove an object; that there is none is as good."""
-        with self._bucket.calls() as s3:
-            s3.delete_object(Bucket=self._bucket.name, Key=key)
+        self._bucket.remove(key)
 
 
 class S3StagedObject:

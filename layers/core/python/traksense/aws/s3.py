@@ -6,7 +6,7 @@ Whatever a tenant's file is for, its key begins with the tenant's id: ``{tenant_
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -43,6 +43,34 @@ class Bucket:
         except (BotoCoreError, ClientError) as error:
             raise S3Away(f"the bucket {self.name}: {error}") from error
 
+    def has(self, key: str) -> bool:
+        """Whether there is such an object. Raises S3Away."""
+        from botocore.exceptions import ClientError
+
+        with self.calls() as s3:
+            try:
+                s3.head_object(Bucket=self.name, Key=key)
+            except ClientError as error:
+                # S3 answers a HEAD without a code of its own.
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                    raise
+                return False
+        return True
+
+    def remove(self, key: str) -> None:
+        """Remove an object; that there is none is as good. Raises S3Away."""
+        with self.calls() as s3:
+            s3.delete_object(Bucket=self.name, Key=key)
+
+    def remove_some(self, objects: Sequence[Mapping[str, str]]) -> None:
+        """Remove up to 1,000 objects, each a Key and perhaps a VersionId. Raises S3Away."""
+        with self.calls() as s3:
+            deleted = s3.delete_objects(
+                Bucket=self.name, Delete={"Quiet": True, "Objects": list(objects)}
+            )
+        if refused := deleted.get("Errors"):
+            raise S3Away(f"{len(refused)} files stay: {refused[0].get('Code')}")
+
 
 def s3_client(region: str) -> BaseClient:
     """A boto3 client of S3."""
@@ -73,18 +101,9 @@ class S3TenantObjects:
             found = s3.list_object_versions(Bucket=self._bucket.name, Prefix=prefix, MaxKeys=most)
             versions = [*found.get("Versions", []), *found.get("DeleteMarkers", [])]
             if versions:
-                deleted = s3.delete_objects(
-                    Bucket=self._bucket.name,
-                    Delete={
-                        "Quiet": True,
-                        "Objects": [
-                            {"Key": each["Key"], "VersionId": each["VersionId"]}
-                            for each in versions
-                        ],
-                    },
+                self._bucket.remove_some(
+                    [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in versions]
                 )
-                if refused := deleted.get("Errors"):
-                    raise S3Away(f"{len(refused)} files stay: {refused[0].get('Code')}")
         return len(uploads) + len(versions)
 
 

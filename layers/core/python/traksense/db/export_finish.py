@@ -6,7 +6,7 @@ from typing import Any
 
 from traksense.db import queries
 from traksense.db.connection import Database
-from traksense.db.export_work import SqlExportWork, asked_of, ended
+from traksense.db.export_work import SqlExportWork, asked_of, ended, of_run
 from traksense.domain.errors import RetryableError
 from traksense.domain.exports import KEEP, Failure, Run, Status
 from traksense.services.export_fail import Standing
@@ -33,10 +33,10 @@ class SqlFinishStore:
     def work(self, run: Run) -> FinishWork:
         """What is to be joined. Raises ExportEnded and ChunksMissing."""
         with self._database.transaction("traksense_app", run.tenant_id) as cursor:
-            row = cursor.execute(self._queries["export_to_finish"], _of(run)).fetchone()
+            row = cursor.execute(self._queries["export_to_finish"], of_run(run)).fetchone()
             if row is None:
                 raise ended(run)
-            found = cursor.execute(self._queries["chunks_to_join"], _of(run)).fetchall()
+            found = cursor.execute(self._queries["chunks_to_join"], of_run(run)).fetchall()
         slug, device, file_key = row[9:]
         if file_key is None and (not found or any(chunk[-1] is None for chunk in found)):
             raise ChunksMissing(f"export {run.export_id} has chunks that are not done")
@@ -71,14 +71,10 @@ class SqlFinishStore:
     def standing(self, run: Run) -> Standing | None:
         """What the export is at; None where there is none any more."""
         with self._database.transaction("traksense_app", run.tenant_id) as cursor:
-            row = cursor.execute(self._queries["standing_export"], _of(run)).fetchone()
+            row = cursor.execute(self._queries["standing_export"], of_run(run)).fetchone()
         return None if row is None else Standing(Status(row[0]), row[1], row[2])
 
     def _changed(self, name: str, run: Run, **parameters: Any) -> bool:
         with self._database.transaction("traksense_app", run.tenant_id) as cursor:
-            cursor.execute(self._queries[name], {**_of(run), **parameters})
+            cursor.execute(self._queries[name], {**of_run(run), **parameters})
             return cursor.fetchone() is not None
-
-
-def _of(run: Run) -> dict[str, Any]:
-    return {"export_id": run.export_id, "attempt": run.attempt}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from traksense.db import queries
 from traksense.db.connection import Database
+from traksense.db.export_work import of_run
 from traksense.domain.exports import Run, Status
 from traksense.services.export_mail import EndedExport
 
@@ -28,7 +29,7 @@ class SqlExportMailStore:
         """The export, if it ended so in this attempt and its e-mail was not sent yet."""
         with self._database.transaction(self._role, run.tenant_id) as cursor:
             row = cursor.execute(
-                self._queries["unmailed_export"], {**_of(run), "status": status.value}
+                self._queries["unmailed_export"], {**of_run(run), "status": status.value}
             ).fetchone()
         if row is None:
             return None
@@ -42,14 +43,10 @@ class SqlExportMailStore:
         with self._database.transaction(self._role, run.tenant_id) as cursor:
             cursor.execute(
                 self._queries["add_export_link"],
-                {**_of(run), "digest": digest, "expires_at": expires_at},
+                {**of_run(run), "digest": digest, "expires_at": expires_at},
             )
 
     def note_mailed(self, run: Run) -> None:
         """The e-mail was taken for delivery."""
         with self._database.transaction(self._role, run.tenant_id) as cursor:
-            cursor.execute(self._queries["note_export_mailed"], _of(run))
-
-
-def _of(run: Run) -> dict[str, Any]:
-    return {"tenant_id": run.tenant_id, "export_id": run.export_id, "attempt": run.attempt}
+            cursor.execute(self._queries["note_export_mailed"], of_run(run))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from traksense.db import queries
 from traksense.db.connection import Database
-from traksense.db.export_work import ended
+from traksense.db.export_work import ended, of_run
 from traksense.domain.exports import CHUNK_ROWS, MOST_CHUNKS, Run
 from traksense.services.export_plan import too_large
 
@@ -28,7 +28,7 @@ class SqlPlanStore:
     def begin(self, run: Run) -> None:
         """The export runs from now on. Raises ExportEnded."""
         with self._database.transaction("traksense_app", run.tenant_id) as cursor:
-            if cursor.execute(self._queries["begin_export"], _of(run)).fetchone() is None:
+            if cursor.execute(self._queries["begin_export"], of_run(run)).fetchone() is None:
                 raise ended(run)
 
     def plan(self, run: Run, most_rows: int) -> tuple[int, int]:
@@ -36,17 +36,17 @@ class SqlPlanStore:
         with self._database.transaction(
             "traksense_app", run.tenant_id, statement_timeout_ms=_TIMEOUT_MS
         ) as cursor:
-            cursor.execute(self._queries["lock_plan"], _of(run))
-            row = cursor.execute(self._queries["export_to_plan"], _of(run)).fetchone()
+            cursor.execute(self._queries["lock_plan"], of_run(run))
+            row = cursor.execute(self._queries["export_to_plan"], of_run(run)).fetchone()
             if row is None:
                 raise ended(run)
             *asked, chunks, rows = row
             if chunks:
                 return int(chunks), int(rows)
-            cursor.execute(self._queries["forget_plan"], _of(run))
+            cursor.execute(self._queries["forget_plan"], of_run(run))
             names = ("device_id", "point_ids", "range_from", "range_to", "agg")
             parameters = {
-                **_of(run),
+                **of_run(run),
                 **dict(zip(names, asked, strict=True)),
                 "most_an_hour": _MOST_AN_HOUR[asked[-1]],
                 "chunk_rows": self._chunk_rows,
@@ -54,16 +54,12 @@ class SqlPlanStore:
             }
             planned = cursor.execute(self._queries["plan_export"], parameters).fetchall()
             if not planned:
-                cursor.execute(self._queries["plan_nothing"], _of(run))
+                cursor.execute(self._queries["plan_nothing"], of_run(run))
                 planned = [(0,)]
             total = sum(int(each) for (each,) in planned)
             if total > most_rows:
                 raise too_large(run, total, most_rows)
-            noted = cursor.execute(self._queries["note_plan"], {**_of(run), "rows": total})
+            noted = cursor.execute(self._queries["note_plan"], {**of_run(run), "rows": total})
             if noted.fetchone() is None:
                 raise ended(run)
             return len(planned), total
-
-
-def _of(run: Run) -> dict[str, Any]:
-    return {"export_id": run.export_id, "attempt": run.attempt}

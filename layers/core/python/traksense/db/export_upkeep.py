@@ -8,6 +8,7 @@ from typing import Any
 
 from traksense.db import queries
 from traksense.db.connection import Database
+from traksense.db.export_work import of_run
 from traksense.domain.exports import Failure, Run, Status
 from traksense.services.export_upkeep import Finished
 
@@ -30,12 +31,12 @@ class SqlUpkeepStore:
 
     def begin_again(self, run: Run) -> Run | None:
         """Give a running export another attempt."""
-        rows = self._rows("begin_export_again", **_of(run))
+        rows = self._rows("begin_export_again", **of_run(run))
         return Run(*rows[0]) if rows else None
 
     def fail(self, run: Run, failure: Failure) -> bool:
         """The export failed; False where it no longer ran with this attempt."""
-        return bool(self._rows("fail_lost_export", **_of(run), error=failure.value))
+        return bool(self._rows("fail_lost_export", **of_run(run), error=failure.value))
 
     def unmailed(self, older_than: timedelta, most: int) -> Sequence[tuple[Run, Status]]:
         """Exports that ended within the last hour without an e-mail."""
@@ -50,7 +51,7 @@ class SqlUpkeepStore:
     def note_files_removed(self, run: Run) -> None:
         """Nothing lies in the bucket of it any more."""
         with self._database.transaction("traksense_owner") as cursor:
-            cursor.execute(self._queries["note_export_files_removed"], _of(run))
+            cursor.execute(self._queries["note_export_files_removed"], of_run(run))
 
     def forget(self, after: timedelta, most: int) -> int:
         """Delete exports that ended long ago and have no files; how many."""
@@ -67,12 +68,8 @@ class SqlUpkeepStore:
 
     def lose(self, run: Run) -> bool:
         """Mark a finished export whose file is gone as expired."""
-        return bool(self._rows("lose_export", **_of(run)))
+        return bool(self._rows("lose_export", **of_run(run)))
 
     def _rows(self, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
         with self._database.transaction("traksense_owner") as cursor:
             return cursor.execute(self._queries[name], parameters).fetchall()
-
-
-def _of(run: Run) -> dict[str, Any]:
-    return {"export_id": run.export_id, "attempt": run.attempt}

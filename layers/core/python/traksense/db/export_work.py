@@ -29,7 +29,7 @@ class SqlExportWork:
         """A chunk of a running export. Raises ExportEnded."""
         with self._database.transaction("traksense_app", run.tenant_id) as cursor:
             row = cursor.execute(
-                self._queries["export_chunk"], {**_of(run), "number": number}
+                self._queries["export_chunk"], {**of_run(run), "number": number}
             ).fetchone()
         if row is None:
             raise ended(run)
@@ -72,7 +72,7 @@ class SqlExportWork:
             "traksense_app",
             run.tenant_id,
             self._queries[name],
-            {**_of(run), **parameters},
+            {**of_run(run), **parameters},
             is_durable=is_durable,
             timeout_ms=_CHECK_TIMEOUT_MS,
         )
@@ -100,5 +100,6 @@ def asked_of(row: tuple[Any, ...]) -> Asked:
     )
 
 
-def _of(run: Run) -> dict[str, Any]:
-    return {"export_id": run.export_id, "attempt": run.attempt}
+def of_run(run: Run) -> dict[str, Any]:
+    """What every query about a run is told."""
+    return {"tenant_id": run.tenant_id, "export_id": run.export_id, "attempt": run.attempt}

@@ -79,6 +79,10 @@ class Asked:
     time_zone: str
     """The tenant's; a spreadsheet's times are shown in it."""
 
+    def is_archive(self, chunk_count: int) -> bool:
+        """Whether the chunks are entries of a ZIP: a Parquet file cannot be joined to another."""
+        return self.format == "parquet" and chunk_count > 1
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -88,6 +92,11 @@ class Run:
     export_id: UUID
     attempt: int
     """What an earlier attempt still does changes nothing."""
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The export, as a line of the log names it."""
+        return {"export": str(self.export_id)}
 
     @property
     def prefix(self) -> str:

@@ -22,6 +22,7 @@ from traksense.contracts.topics import Channel, device_topic
 from traksense.domain import ulid
 from traksense.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from traksense.i18n.catalogue import text
+from traksense.services.instants import rfc3339
 from traksense.services.paging import Page, decode_cursor, encode_cursor, malformed_cursor
 from traksense.services.publisher import Publisher
 from traksense.services.scope import Scope
@@ -249,7 +250,7 @@ def payload(command: Outgoing) -> bytes:
         "op": command.op,
         "params": command.params,
         "by": command.sent_by,
-        "expires_at": command.expires_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "expires_at": rfc3339(command.expires_at),
     }
     if "pulse_ms" in command.params:
         # Where existing firmware looks for it.

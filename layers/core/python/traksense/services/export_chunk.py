@@ -215,7 +215,7 @@ def _most(point: ExportedPoint) -> int:
 
 
 def _is_zipped(work: ChunkWork) -> bool:
-    return work.asked.format == "parquet" and work.chunk_count > 1
+    return work.asked.is_archive(work.chunk_count)
 
 
 def _zip_header(work: ChunkWork, tally: _Tally) -> bytes:

@@ -85,7 +85,7 @@ class ExportFail:
         Raises DatabaseAway, RetryableError: then call again.
         """
         if self._store.fail(run, FAILURES.get(error, Failure.INTERNAL)):
-            _log.error("export failed", extra={"export": str(run.export_id), "error": error})
+            _log.error("export failed", extra={**run.named, "error": error})
         standing = self._store.standing(run)
         self._remove_files(run, standing)
         if standing is None:
@@ -101,7 +101,7 @@ class ExportFail:
             removed = self._sweep(run, standing)
             if sweep and not removed:
                 return
-        _log.warning("files of an export keep appearing", extra={"export": str(run.export_id)})
+        _log.warning("files of an export keep appearing", extra=run.named)
 
     def _sweep(self, run: Run, standing: Standing | None) -> int:
         if standing is not None and standing.attempt != run.attempt:

@@ -8,7 +8,7 @@ import secrets
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from traksense.domain import crc32, zip_stream
 from traksense.domain.errors import RetryableError
 from traksense.domain.exports import MEDIA_TYPES, Asked, Run
 from traksense.services.export_work import DoneChunk, ExportEnded, entry_name
+from traksense.services.instants import rfc3339
 
 LARGEST_HASHED: Final = 2 << 30
 """Bytes of a joined file that are read once more for its SHA-256, which takes some 20 s."""
@@ -147,7 +148,7 @@ class ExportFinish:
             raise
         removed = self._files.remove_all(run.prefix, keep=key)
         _log.info("export finished", extra={
-            "export": str(run.export_id), "rows": file.row_count, "bytes": file.size,
+            **run.named, "rows": file.row_count, "bytes": file.size,
             "removed": removed})  # fmt: skip
         return file
 
@@ -209,13 +210,8 @@ def _day(moment: datetime) -> str:
     return f"{moment:%Y%m%d}"
 
 
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
 def _is_zip(work: FinishWork) -> bool:
-    """Whether the chunks are entries of an archive: a Parquet file cannot be joined to another."""
-    return work.asked.format == "parquet" and len(work.chunks) > 1
+    return work.asked.is_archive(len(work.chunks))
 
 
 def _media_type(name: str) -> str:
@@ -247,8 +243,8 @@ def _manifest(work: FinishWork, entries: Sequence[zip_stream.Entry]) -> bytes:
     document = {
         "tenant": work.tenant,
         "device": work.device,
-        "from": _rfc3339(asked.start),
-        "to": _rfc3339(asked.end),
+        "from": rfc3339(asked.start),
+        "to": rfc3339(asked.end),
         "agg": asked.agg,
         "rows": sum(chunk.row_count for chunk in work.chunks),
         "files": [

@@ -130,7 +130,7 @@ class ExportMail:
         except MailRefused as error:
             # Nobody else could be told, and another try gives the same: the list shows the end.
             _log.error("the e-mail of an export was refused: %s", error,
-                       extra={"export": str(run.export_id)})  # fmt: skip
+                       extra=run.named)  # fmt: skip
             return False
         self._store.note_mailed(run)
         return True

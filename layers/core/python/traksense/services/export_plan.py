@@ -35,7 +35,7 @@ class ExportPlan:
         self._store.begin(run)
         chunks, rows = self._store.plan(run, self._most_rows)
         _log.info("export planned", extra={
-            "export": str(run.export_id), "chunks": chunks, "rows": rows})  # fmt: skip
+            **run.named, "chunks": chunks, "rows": rows})  # fmt: skip
         return list(range(chunks))
 
 

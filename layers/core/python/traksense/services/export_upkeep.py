@@ -146,7 +146,7 @@ class ExportUpkeep:
             for each in some:
                 if not self._files.exists(each.file_key) and self._store.lose(each.run):
                     lost += 1
-                    _log.warning("the file of an export is gone", extra=_named(each.run))
+                    _log.warning("the file of an export is gone", extra=each.run.named)
             after = some[-1].run
         return lost
 
@@ -155,7 +155,7 @@ class ExportUpkeep:
             act(report, run, *more)
         except RetryableError as error:
             report.troubles += 1
-            _log.warning("an export is not settled yet: %s", error, extra=_named(run))
+            _log.warning("an export is not settled yet: %s", error, extra=run.named)
 
     def _settle_running(self, report: SettleReport, run: Run) -> None:
         execution = self._runs.find(run)
@@ -179,13 +179,13 @@ class ExportUpkeep:
         self._runs.start(following)
         report.begun_again += 1
         _log.warning("the execution of an export was lost: it is begun again",
-                     extra=_named(following))  # fmt: skip
+                     extra=following.named)  # fmt: skip
 
     def _fail(self, report: SettleReport, run: Run, failure: Failure) -> None:
         if not self._store.fail(run, failure):
             return
         report.failed += 1
-        _log.error("export failed", extra={**_named(run), "failure": failure.value})
+        _log.error("export failed", extra={**run.named, "failure": failure.value})
         if self._mail.failed(run):
             report.mailed += 1
 
@@ -201,7 +201,3 @@ class ExportUpkeep:
             return
         self._store.note_files_removed(run)
         report.emptied += 1
-
-
-def _named(run: Run) -> dict[str, str]:
-    return {"export": str(run.export_id)}

@@ -252,7 +252,7 @@ class Exports:
             self._runs.start(run)
         except RetryableError as error:
             # It is stored: the upkeep starts what nothing has started.
-            _log.warning("an export waits: %s", error, extra={"export": str(run.export_id)})
+            _log.warning("an export waits: %s", error, extra=run.named)
 
     def get(self, scope: Scope, export_id: UUID) -> Export:
         """One export. Raises NotFound, also for another tenant's."""

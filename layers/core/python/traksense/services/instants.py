@@ -1,9 +1,9 @@
-"""Many instants as RFC 3339 text, quickly: a day is spelled once, a minute once."""
+"""Instants as RFC 3339 text; many of them quickly: a day is spelled once, a minute once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 _MINUTE_US: Final = 60_000_000
@@ -12,6 +12,11 @@ _EPOCH: Final = date(1970, 1, 1)
 _MINUTES: Final = tuple(f"T{m // 60:02}:{m % 60:02}:" for m in range(_DAY_MINUTES))
 _WHOLE_MINUTES: Final = tuple(f"{minute}00Z" for minute in _MINUTES)
 _SECONDS: Final = tuple(f"{second:02}" for second in range(60))
+
+
+def rfc3339(moment: datetime) -> str:
+    """One instant in UTC with ``Z``."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def stamps(instants: Sequence[int]) -> list[str]:
