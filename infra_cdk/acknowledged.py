@@ -86,11 +86,6 @@ MEANT: Final = (
         r"web/OriginSecret/.*",
         "CloudFront and the API change it together, at a deployment",
     ),
-    Meant(
-        r"SMG4",
-        r"data/Database/Login-\w+/.*",
-        "rotated by hand: a function that is refused reads its secret again",
-    ),
     Meant(r"CFR1", r"web/.*", "customers are where their equipment is, in whatever country"),
     Meant(r"CFR2", r"web/.*", "what may be attacked is the API, before which the stage's WAF is"),
     Meant(

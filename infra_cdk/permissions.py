@@ -64,6 +64,9 @@ ARNS: Final[Mapping[Resource, Arns]] = {
     "exports_files": lambda _, places: [
         made(places.exports_bucket, "the bucket of exports").arn_for_objects("*")
     ],
+    "login_secrets": lambda _, places: [
+        secret.secret_arn for secret in made(places.login_secrets, "the log-ins' secrets")
+    ],
     "mail": _mail,
     "queues": lambda _, places: [queue.queue_arn for queue in places.queues.values()],
     # A thing is named tenant_device; others of the account, with names of their own, are not ours.

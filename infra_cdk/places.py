@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -10,6 +10,7 @@ from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 
 from traksense.contracts.functions import Function
@@ -56,6 +57,8 @@ class Places:
     """Without a slash at the end."""
     origin_secret: str | None = None
     """As a reference that CloudFormation resolves; the template never holds it."""
+    login_secrets: Sequence[secretsmanager.ISecret] | None = None
+    """Of the functions' log-ins, where these have passwords."""
     mail_identity_arn: str | None = None
     mail_configuration_set: str | None = None
     functions: dict[str, Any] = field(default_factory=dict)

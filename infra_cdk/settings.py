@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from traksense.contracts.functions import FUNCTIONS, Function
 from traksense.contracts.queues import Stage as Batching
 
 Egress = Literal["nat_instance", "nat_gateways"]
@@ -90,6 +91,8 @@ class ExternalSettings:
     """False: it is encrypted, but nobody known to Amazon Linux signed for the host's name."""
     private_endpoint_service: str | None = None
     """Name of the PrivateLink service that leads to it; None: by peering or the internet."""
+    rotation_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """After so many the functions' log-ins get new passwords."""
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
@@ -110,6 +113,11 @@ class DatabaseSettings:
         if self.kind == "external":
             return False
         return self.rds.proxy if self.kind == "rds" else self.aurora.proxy
+
+    @property
+    def has_passwords(self) -> bool:
+        """Whether functions log in by passwords, which are rotated; else by their roles."""
+        return self.kind == "external"
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
@@ -209,6 +217,12 @@ class StageSettings:
     def stack_id(self, name: str) -> str:
         """Of a stack of this stage: ``traksense-dev-network``."""
         return f"traksense-{self.stage}-{name}"
+
+
+def functions_of(settings: StageSettings) -> tuple[Function, ...]:
+    """The functions that a stage has: that of rotations only where log-ins have passwords."""
+    has_passwords = settings.database.has_passwords
+    return tuple(each for each in FUNCTIONS if has_passwords or each.trigger != "rotation")
 
 
 _STAGE: Final = TypeAdapter(StageSettings)

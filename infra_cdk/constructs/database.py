@@ -116,3 +116,18 @@ class AdministratorAccess:
         """Allow the administrator's secret, and those of the log-ins."""
         for secret in (self.administrator, *self.passwords.values()):
             secret.grant_read(lambda_function)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginsAccess:
+    """The way in of whoever changes the log-ins' passwords: as each of them."""
+
+    address: Address
+    connections: int = 1
+
+    def environment(self, _function: Function) -> dict[str, str]:
+        """The URL without a log-in: each secret has its own."""
+        return {"DATABASE_URL": self.address.url()}
+
+    def grant_connect(self, lambda_function: lambda_.Function, contract: Function) -> None:
+        """Nothing more than its manifest's use of the secrets."""

@@ -55,6 +55,7 @@ def alarms(watched: Watched) -> tuple[AlarmSpec, ...]:
         *_exports(watched),
         *_database(watched.functions[f.MAINTENANCE.name], watched.database),
         *_mail(watched),
+        *_rotation(watched),
     )
 
 
@@ -366,4 +367,18 @@ def _mail(watched: Watched) -> Iterator[AlarmSpec]:
             says=f"{says}: at a little more SES stops sending.",
             metric=of_aws("SES", metric, dimensions, statistic="Maximum", period=HOUR),
             threshold=threshold,
+        )
+
+
+def _rotation(watched: Watched) -> Iterator[AlarmSpec]:
+    rotate = watched.functions.get(f.ROTATE.name)
+    if rotate is not None:
+        yield AlarmSpec(
+            name="rotation-failures",
+            runbook="rotation-failures",
+            says="A log-in of the database did not get its new password.",
+            metric=of_aws(
+                "Lambda", "Errors", {"FunctionName": rotate}, statistic="Sum", period=HOUR
+            ),
+            threshold=0,
         )

@@ -9,10 +9,9 @@ from aws_cdk import Aws
 
 from infra_cdk.constructs.postgresql import name_of
 from infra_cdk.cost.sizing import GIB, memory_gib_of
-from infra_cdk.settings import StageSettings
+from infra_cdk.settings import StageSettings, functions_of
 from infra_cdk.stacks.ingest import rule_name
 from infra_cdk.stacks.web import API_STAGE
-from traksense.contracts.functions import FUNCTIONS
 from traksense.contracts.queues import QUEUES
 from traksense.contracts.rules import RULES
 from traksense.contracts.state_machines import STATE_MACHINES
@@ -62,7 +61,9 @@ def watched_of(settings: StageSettings) -> Watched:
     return Watched(
         queues={each.name: f"{made}-{each.name}" for each in QUEUES},
         dead_letter_queues={each.name: f"{made}-{each.dead_letter_name}" for each in QUEUES},
-        functions={each.name: f"{made}-{each.name.replace('_', '-')}" for each in FUNCTIONS},
+        functions={
+            each.name: f"{made}-{each.name.replace('_', '-')}" for each in functions_of(settings)
+        },
         rules={each.name: rule_name(settings.stage, each) for each in RULES},
         rest_api=made,
         rest_api_stage=API_STAGE,

@@ -14,6 +14,7 @@ from infra_cdk.constructs.database import AdministratorAccess
 from infra_cdk.constructs.external_database import ExternalDatabase
 from infra_cdk.constructs.function import PlatformFunction
 from infra_cdk.constructs.postgresql import AuroraDatabase, RdsDatabase
+from infra_cdk.constructs.rotation import Rotation
 from infra_cdk.packages import Packages
 from infra_cdk.packaging.targets import ROOT
 from infra_cdk.places import DatabaseAccess, Places
@@ -87,6 +88,16 @@ class DataStack(Stack):
             removal_policy=RemovalPolicy.RETAIN,
         )
         self.migrated.node.add_dependency(self.database, self.migrate)
+        if external is not None:
+            Rotation(
+                self,
+                settings=settings,
+                packages=packages,
+                places=places,
+                network=network,
+                database=external,
+                after=self.migrated,
+            )
 
 
 def digest_of(folder: Path) -> str:

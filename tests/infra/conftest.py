@@ -21,9 +21,9 @@ from tests.infra.stages import app, settings, stub_packages
 Templates = dict[str, dict[str, Any]]
 
 
-def _templates(folder: Any, stage: str) -> Templates:
+def _templates(folder: Any, stage: str, **changes: str) -> Templates:
     made = app()
-    build(made, settings(stage), stub_packages(folder))
+    build(made, settings(stage, **changes), stub_packages(folder))
     return {
         each.stack_name.removeprefix(f"traksense-{stage}-"): each.template
         for each in made.synth().stacks
@@ -40,6 +40,12 @@ def prod(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Templates:
     """The templates of dev, by the stack's name."""
     return _templates(tmp_path_factory.mktemp("dev"), "dev")
+
+
+@pytest.fixture(scope="session")
+def external(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """The templates of prod with a database elsewhere, by the stack's name."""
+    return _templates(tmp_path_factory.mktemp("external"), "prod", database="external")
 
 
 @dataclass(frozen=True, slots=True)

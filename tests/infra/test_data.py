@@ -276,6 +276,46 @@ def test_a_database_elsewhere_gets_a_secret_for_each_log_in_and_none_of_its_own_
     assert resource["Secrets"].keys() == resource["Connections"].keys()
 
 
+def test_each_log_in_elsewhere_gets_a_new_password_by_the_clock_and_once_it_is_there(
+    external: tuple[Template, Template],
+) -> None:
+    data, _ = external
+    schedules = of_type(data, "AWS::SecretsManager::RotationSchedule")
+    secrets = of_type(data, "AWS::SecretsManager::Secret")
+    assert {each["Properties"]["SecretId"]["Ref"] for each in schedules.values()} == secrets.keys()
+    (rotate,) = [
+        name
+        for name, each in of_type(data, "AWS::Lambda::Function").items()
+        if each["Properties"]["FunctionName"] == "traksense-prod-rotate"
+    ]
+    (migrated,) = of_type(data, "Custom::TrakSenseSchema")
+    (allowed,) = of_type(data, "AWS::Lambda::Permission")
+    for schedule in schedules.values():
+        properties = schedule["Properties"]
+        assert properties["RotationRules"] == {"AutomaticallyAfterDays": 30}
+        assert properties["RotateImmediatelyOnUpdate"] is False
+        assert properties["RotationLambdaARN"] == {"Fn::GetAtt": [rotate, "Arn"]}
+        assert {migrated, allowed} <= set(schedule["DependsOn"])
+
+
+def test_who_changes_passwords_may_touch_the_log_ins_secrets_and_never_the_administrators(
+    external: tuple[Template, Template],
+) -> None:
+    data, _ = external
+    (permission,) = of_type(data, "AWS::Lambda::Permission").values()
+    assert permission["Properties"]["Principal"] == "secretsmanager.amazonaws.com"
+    assert permission["Properties"]["SourceAccount"] == {"Ref": "AWS::AccountId"}
+    (policy,) = [
+        each["Properties"]["PolicyDocument"]["Statement"]
+        for name, each in of_type(data, "AWS::IAM::Policy").items()
+        if name.startswith("RotationRotate")
+    ]
+    (secrets,) = [each for each in policy if "secretsmanager" in str(each["Action"])]
+    assert len(secrets["Resource"]) == len(of_type(data, "AWS::SecretsManager::Secret"))
+    assert all("Ref" in each for each in secrets["Resource"]), "secrets of this stack alone"
+    assert statements(data, "secretsmanager:PutSecretValue") == [secrets]
+
+
 def test_a_private_endpoint_answers_under_the_name_that_its_certificate_is_for(
     external: tuple[Template, Template],
 ) -> None:

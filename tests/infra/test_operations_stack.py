@@ -26,7 +26,7 @@ from tests.infra.conftest import Templates
 from tests.infra.stages import app, of_type, settings, stub_packages, template_of
 from tests.unit.docs.pages import ROOT, Page
 from traksense.contracts import metrics as m
-from traksense.contracts.functions import FUNCTIONS
+from traksense.contracts.functions import FUNCTIONS, ROTATE
 from traksense.contracts.metrics import METRICS, NAMESPACE
 
 PROD = settings("prod")
@@ -39,6 +39,8 @@ SECTIONS = ["It means", "Look", "Do", "It is over"]
 
 
 def watched(database: WatchedDatabase = RDS, chosen: StageSettings = PROD) -> Watched:
+    kind = next(each for each, known in DATABASES.items() if known == database)
+    chosen = replace(chosen, database=replace(chosen.database, kind=kind))  # type: ignore[arg-type]
     return replace(watched_of(chosen), database=database)
 
 
@@ -96,7 +98,8 @@ def test_every_page_belongs_to_an_alarm_and_stands_in_the_list() -> None:
 
 def test_the_list_of_pages_names_the_alarms_of_each() -> None:
     rows = {row[0]: row[1] for row in Page(RUNBOOKS / "README.md").table_rows()}
-    for spec in alarms(watched()):
+    specs = [each for database in DATABASES.values() for each in alarms(watched(database))]
+    for spec in specs:
         (named,) = (said for page, said in rows.items() if page.endswith(f"({spec.runbook}.md)"))
         prefixes = re.findall(r"`([\w-]+)(?:…)?`", named)
         assert any(spec.name.startswith(prefix) for prefix in prefixes), spec.name
@@ -124,14 +127,21 @@ def test_an_alarm_on_a_metric_of_our_own_is_on_one_that_there_is() -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda each: each.name)
 def test_errors_and_refusals_of_every_function_raise_an_alarm(function: Any) -> None:
-    found = alarms_of(usual())
+    found = alarms_of(template(EXTERNAL) if function is ROTATE else usual())
     for alarm in (f"function-errors-{function.name}", f"function-throttles-{function.name}"):
         named = {
             dimension["Value"]
             for metric in metrics_in(found[alarm])
             for dimension in metric["Dimensions"]
         }
-        assert named == {watched().functions[function.name]}
+        assert named == {watched(EXTERNAL).functions[function.name]}
+
+
+def test_a_single_rotation_that_fails_raises_an_alarm_where_there_are_rotations() -> None:
+    alarm = alarms_of(template(EXTERNAL))["rotation-failures"]
+    assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (0, 1)
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": "traksense-prod-rotate"}]
+    assert "rotation-failures" not in alarms_of(usual())
 
 
 def test_a_single_message_that_was_given_up_raises_an_alarm() -> None:

@@ -14,7 +14,7 @@ from infra_cdk.packaging.targets import ROOT
 from local import children
 from local.bridge import runner
 from tests.infra.stages import of_type
-from traksense.contracts.functions import FUNCTIONS, MIGRATE, Function
+from traksense.contracts.functions import FUNCTIONS, ROTATE, Function
 from traksense.contracts.queues import QUEUES
 from traksense.contracts.rules import RULES
 from traksense.contracts.schedules import SCHEDULES, Schedule
@@ -47,20 +47,21 @@ def functions_of(templates: Templates) -> dict[str, dict[str, Any]]:
     }
 
 
-def with_migration() -> tuple[Function, ...]:
-    """The manifest's functions, and the one of deployments."""
-    return FUNCTIONS if MIGRATE in FUNCTIONS else (*FUNCTIONS, MIGRATE)
-
-
-def test_every_function_is_in_the_templates_and_no_other(prod: Templates) -> None:
-    assert functions_of(prod).keys() == {each.name for each in with_migration()}
-
-
-@pytest.mark.parametrize("function", with_migration(), ids=lambda each: each.name)
-def test_a_function_is_told_what_its_manifest_entry_names(
-    prod: Templates, function: Function
+def test_every_function_is_in_the_templates_and_no_other(
+    prod: Templates, external: Templates
 ) -> None:
-    properties = functions_of(prod)[function.name]
+    assert functions_of(external).keys() == {each.name for each in FUNCTIONS}
+    assert functions_of(external).keys() - functions_of(prod).keys() == {ROTATE.name}
+
+
+@pytest.mark.parametrize("kind", ["prod", "external"])
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda each: each.name)
+def test_a_function_is_told_what_its_manifest_entry_names(
+    kind: str, function: Function, request: pytest.FixtureRequest
+) -> None:
+    if kind == "prod" and function is ROTATE:
+        return
+    properties = functions_of(request.getfixturevalue(kind))[function.name]
     assert properties["Handler"] == function.handler.replace(":", ".")
     assert properties["MemorySize"] == function.memory_mb
     assert properties["Timeout"] == function.timeout_s
@@ -130,13 +131,17 @@ def test_the_state_machine_is_the_file_with_every_token_given(prod: Templates) -
         assert function["FunctionName"] == f"traksense-prod-{name.replace('_', '-')}"
 
 
-def test_every_function_has_who_calls_it(prod: Templates) -> None:
+def test_every_function_has_who_calls_it(prod: Templates, external: Templates) -> None:
     """By its trigger: nothing in the manifest waits for a call that never comes."""
     called = {queue.function for queue in QUEUES}
     called |= {schedule.function for schedule in SCHEDULES}
     called |= {name for machine in STATE_MACHINES for name in machine.tokens.values()}
     called |= set(USER_POOL.triggers.values()) | {"api"} | TRIGGERED_BY_HAND
-    assert called == {each.name for each in with_migration()}
+    assert called == {each.name for each in FUNCTIONS} - {ROTATE.name}
+    rotated = all_of(external, "AWS::SecretsManager::RotationSchedule").values()
+    secrets = {json.dumps(each["SecretId"]) for each in rotated}
+    assert len(secrets) == len([each for each in FUNCTIONS if each.database_roles])
+    assert not all_of(prod, "AWS::SecretsManager::RotationSchedule")
     assert len(all_of(prod, "AWS::Lambda::EventSourceMapping")) == len(QUEUES)
 
 

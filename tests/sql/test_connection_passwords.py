@@ -9,26 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.support.passwords import KnownPasswords
 from traksense.db.connection import Database
 from traksense.domain.errors import DatabaseAway
-
-
-class Rotated:
-    """Passwords that are known in this order, one after each refusal."""
-
-    def __init__(self, *known: str) -> None:
-        self.known = list(known)
-        self.asked_again = 0
-
-    def current(self) -> str:
-        return self.known[0]
-
-    def changed(self) -> bool:
-        self.asked_again += 1
-        if len(self.known) == 1:
-            return False
-        self.known.pop(0)
-        return True
 
 
 class Login:
@@ -64,19 +47,27 @@ def who(database: Database) -> str:
 
 
 def test_a_login_is_let_in_by_a_password_that_the_url_does_not_hold(login: Login) -> None:
-    passwords = Rotated("new")
+    passwords = KnownPasswords("new")
     assert who(Database(login.url, passwords=passwords)) == login.name
     assert passwords.asked_again == 0
 
 
 def test_a_password_that_was_rotated_is_asked_for_again_at_once(login: Login) -> None:
-    passwords = Rotated("old", "new")
+    passwords = KnownPasswords("old", "new")
     assert who(Database(login.url, passwords=passwords)) == login.name
     assert passwords.asked_again == 1
 
 
-def test_a_password_that_stays_wrong_is_tried_no_further(login: Login) -> None:
-    passwords = Rotated("old", "older", "new")
+def test_each_password_that_may_be_good_is_tried_and_the_good_one_remembered(login: Login) -> None:
+    passwords = KnownPasswords("old", "older", "new")
+    database = Database(login.url, passwords=passwords)
+    assert who(database) == login.name
+    assert who(database) == login.name
+    assert passwords.asked_again == 1
+
+
+def test_where_no_password_is_good_the_refusal_is_told_and_no_password(login: Login) -> None:
+    passwords = KnownPasswords("old", "older")
     with pytest.raises(DatabaseAway, match="password authentication failed") as error:
         who(Database(login.url, passwords=passwords))
     assert passwords.asked_again == 1
@@ -84,7 +75,7 @@ def test_a_password_that_stays_wrong_is_tried_no_further(login: Login) -> None:
 
 
 def test_a_rotation_in_the_life_of_a_container_is_not_noticed_by_who_works(login: Login) -> None:
-    passwords = Rotated("new", "newest")
+    passwords = KnownPasswords("new", "newest")
     database = Database(login.url, passwords=passwords)
     with database.transaction("traksense_app") as cursor:
         cursor.execute("SELECT 1")
@@ -96,9 +87,9 @@ def test_a_rotation_in_the_life_of_a_container_is_not_noticed_by_who_works(login
     assert passwords.asked_again == 1
 
 
-def test_a_server_that_is_away_is_asked_once_where_the_password_is_the_same(login: Login) -> None:
-    passwords = Rotated("new")
+def test_a_server_that_is_away_is_no_reason_to_ask_for_another_password(login: Login) -> None:
+    passwords = KnownPasswords("new", "newer")
     away = Database(f"postgresql://{login.name}@127.0.0.1:1/x", passwords=passwords)
     with pytest.raises(DatabaseAway):
         who(away)
-    assert passwords.asked_again == 1
+    assert passwords.asked_again == 0

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.support import database as db
+from tests.support.passwords import KnownPasswords
 from traksense.aws.secrets import DatabaseLogin
 from traksense.contracts.functions import FUNCTIONS
 from traksense.db import logins, queries
@@ -42,7 +43,18 @@ class Server:
             return DatabaseLogin(username, self.passwords[secret])
 
         slept: list[float] = []
-        return Schema(self.url, "plain", "administrator", read, **{"sleep": slept.append} | changes)
+        return Schema(
+            self.url,
+            "plain",
+            "administrator",
+            read,
+            self.known,
+            **{"sleep": slept.append} | changes,
+        )
+
+    def known(self, secret: str) -> KnownPasswords:
+        """What a log-in's secret says, as ``current`` or ``current pending``."""
+        return KnownPasswords(*self.passwords[secret].split())
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.admin_url) as connection:
@@ -137,12 +149,54 @@ def test_a_second_deployment_changes_nothing_but_what_changed(server: Server) ->
     database.close()
 
 
+def opens(server: Server, password: str) -> bool:
+    try:
+        psycopg.connect(logins.with_login(server.url, "traksense_login_ingest", password)).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("stands", ["one", "two"])
+def test_a_deployment_in_the_middle_of_a_rotation_undoes_nothing(
+    server: Server, stands: str
+) -> None:
+    server.passwords["ingest"] = stands
+    bring(server)
+    server.passwords["ingest"] = "one two"
+    bring(server)
+    assert opens(server, stands)
+
+
+def test_a_log_in_that_somebody_changed_gets_the_newest_of_its_secrets_passwords(
+    server: Server,
+) -> None:
+    server.passwords["ingest"] = "somebody-elses"
+    bring(server)
+    server.passwords["ingest"] = "one two"
+    bring(server)
+    assert opens(server, "two")
+
+
+def test_a_log_in_without_a_free_connection_is_brought_up_to_date_all_the_same(
+    server: Server,
+) -> None:
+    bring(server, CONNECTIONS | {"ingest": 1})
+    server.passwords["ingest"] += " pending"
+    url = logins.with_login(
+        server.url, "traksense_login_ingest", server.passwords["ingest"].split()[0]
+    )
+    with psycopg.connect(url):
+        bring(server, CONNECTIONS | {"ingest": 1})
+    assert opens(server, "pending"), "nobody could tell which of the two it had"
+
+
 def test_a_role_that_a_manifest_no_longer_names_is_taken_back(server: Server) -> None:
     bring(server)
     url = logins.with_login(server.url, "tt_admin", "example")
     less = tuple(
-        logins.Login(each.name, each.roles - {"traksense_ops"}, each.connections, each.password)
-        for each in logins.logins_of(CONNECTIONS, server.passwords)
+        logins.Login(each.name, each.roles - {"traksense_ops"}, each.connections, each.passwords)
+        for each in logins.logins_of(CONNECTIONS, {name: server.known(name) for name in SECRETS})
     )
     logins.ensure(url, less)
     database = server.log_in("api")
@@ -172,7 +226,7 @@ def test_a_database_that_wakes_up_is_waited_for(server: Server) -> None:
             raise DatabaseAway("it is starting")
         return DatabaseLogin("tt_admin", "example")
 
-    schema = Schema(server.url, "plain", "administrator", read, naps.append)
+    schema = Schema(server.url, "plain", "administrator", read, server.known, naps.append)
     with pytest.raises(logins.LoginError, match="ingest has no secret"):
         schema.bring(CONNECTIONS, {}, lambda: 600)
     assert naps == [10, 10, 10]
@@ -186,7 +240,7 @@ def test_a_database_that_stays_away_is_told_while_there_is_time_to(server: Serve
 
     naps: list[float] = []
     with pytest.raises(DatabaseAway, match="it is starting"):
-        Schema(server.url, "plain", "administrator", read, naps.append).bring(
+        Schema(server.url, "plain", "administrator", read, server.known, naps.append).bring(
             CONNECTIONS, SECRETS, lambda: next(left)
         )
     assert len(naps) == 2
@@ -200,8 +254,9 @@ def test_a_function_whose_connections_nobody_says_is_named(server: Server) -> No
 def test_a_login_that_shows_a_token_is_a_member_of_what_rds_asks_for() -> None:
     found = logins.logins_of(CONNECTIONS)
     assert all(logins.BY_IAM in each.roles for each in found)
-    assert all(each.password is None for each in found)
-    with_passwords = logins.logins_of(CONNECTIONS, dict.fromkeys(CONNECTIONS, "hunter2"))
+    assert all(each.passwords is None for each in found)
+    secret = KnownPasswords("hunter2")
+    with_passwords = logins.logins_of(CONNECTIONS, dict.fromkeys(CONNECTIONS, secret))
     assert not any(logins.BY_IAM in each.roles for each in with_passwords)
     assert "hunter2" not in json.dumps([repr(each) for each in with_passwords])
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from tests.support.secrets_manager import FakeSecretsManager
 from traksense.aws.secrets import DatabaseLogin, DatabaseSecrets, SecretPasswords
 from traksense.domain.errors import ConfigurationError, DatabaseAway
 
@@ -39,6 +40,9 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def secret(password: str) -> str:
@@ -94,24 +98,56 @@ def test_a_password_is_read_once_for_all_connections() -> None:
     assert len(client.asked) == 1
 
 
+def read_from(manager: FakeSecretsManager, clock: Clock | None = None) -> SecretPasswords:
+    clock = clock or Clock()
+    secrets = DatabaseSecrets("sa-east-1", lambda region: manager)  # type: ignore[arg-type, return-value]
+    return SecretPasswords(ARN, secrets, clock, clock.sleep)
+
+
 def test_a_rotated_password_is_found_after_a_refusal() -> None:
-    clock = Clock()
-    passwords = SecretPasswords(ARN, secrets(FakeClient(secret("one"), secret("two"))), clock)
+    manager = FakeSecretsManager("traksense_login_ingest", "one")
+    passwords = read_from(manager)
     assert passwords.current() == "one"
-    clock.now = 61
-    assert passwords.changed()
+    manager.values["first"] = secret("two")
+    assert passwords.others("one") == ("two",)
     assert passwords.current() == "two"
 
 
-def test_a_database_that_is_away_does_not_have_the_secret_read_at_each_try() -> None:
-    clock = Clock()
-    client = FakeClient(secret("one"), secret("one"))
-    passwords = SecretPasswords(ARN, secrets(client), clock)
-    passwords.current()
+def test_while_a_rotation_is_under_way_the_pending_password_is_tried_as_well() -> None:
+    manager = FakeSecretsManager("traksense_login_ingest", "one")
+    passwords = read_from(manager)
+    version = manager.begin_rotation()
+    assert passwords.others("one") == (), "an empty version is nothing to try"
+    manager.values[version] = secret("two")
+    assert passwords.others("one") == ("two",)
+    assert passwords.others("nought") == ("one", "two")
+    passwords.accepted("two")
+    assert passwords.current() == "two"
+
+
+def test_a_rotation_that_ends_between_the_two_looks_is_not_missed() -> None:
+    class Ending(FakeSecretsManager):
+        """Its rotation ends when it has just been asked for the pending version."""
+
+        def get_secret_value(self, **request: str) -> dict[str, Any]:
+            try:
+                return super().get_secret_value(**request)
+            finally:
+                if request["VersionStage"] == "AWSPENDING":
+                    self.labels["AWSCURRENT"] = self.labels.pop("AWSPENDING")
+
+    manager = Ending("traksense_login_ingest", "one")
+    manager.values[manager.begin_rotation()] = secret("two")
+    assert read_from(manager).others("one") == ("two",)
+
+
+def test_a_log_in_that_is_refused_all_the_time_has_the_secret_read_every_two_seconds() -> None:
+    manager, clock = FakeSecretsManager("traksense_login_ingest", "one"), Clock()
+    passwords = read_from(manager, clock)
     for _ in range(5):
-        assert not passwords.changed()
-    assert len(client.asked) == 1
-    clock.now = 61
-    assert not passwords.changed(), "it is the same"
-    assert not passwords.changed()
-    assert len(client.asked) == 2
+        assert passwords.others("one") == ()
+    assert clock.now == 8
+    assert len(manager.calls) == 10
+    passwords.accepted("one")
+    passwords.others("one")
+    assert clock.now == 8, "what helped last time is asked again at once"

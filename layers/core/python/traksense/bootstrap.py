@@ -7,7 +7,8 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from traksense.db.connection import Database, Passwords
+from traksense.db.connection import Database
+from traksense.db.passwords import Passwords
 from traksense.observability import EmfMetrics, configure_logging, metrics
 from traksense.settings import (
     AwsCredentials,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from traksense.services.export_upkeep import ExportUpkeep
     from traksense.services.ingest import IngestService
     from traksense.services.maintenance import MaintenanceService
+    from traksense.services.rotation import Rotation
     from traksense.services.user_messages import UserMessages
 
 
@@ -225,17 +227,31 @@ def user_messages() -> UserMessages:
 
 def schema() -> Schema:
     """What a deployment does to the database. Raises ConfigurationError."""
-    from traksense.aws.secrets import DatabaseSecrets
+    from traksense.aws.secrets import DatabaseSecrets, SecretPasswords
     from traksense.db.schema import Schema
 
     settings = DeploymentSettings.from_environment()
     configure_logging("migrate", settings.log_level)
+    secrets = DatabaseSecrets(settings.region)
     return Schema(
         settings.migration.database_url,
         settings.migration.engine,
         settings.administrator,
-        DatabaseSecrets(settings.region).read,
+        secrets.read,
+        lambda secret: SecretPasswords(secret, secrets),
     )
+
+
+def rotation() -> Rotation:
+    """What changes the password of a log-in. Raises ConfigurationError."""
+    from traksense.aws.secret_versions import SecretVersions
+    from traksense.db.login_passwords import SqlLoginPasswords
+    from traksense.services.rotation import Rotation
+    from traksense.settings import RotationSettings
+
+    settings = RotationSettings.from_environment()
+    configure_logging("rotate", settings.log_level)
+    return Rotation(SecretVersions(settings.region), SqlLoginPasswords(settings.database_url))
 
 
 def export_chunk() -> ExportChunks:

@@ -98,6 +98,26 @@ class DeploymentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RotationSettings:
+    """What changing the passwords of log-ins needs."""
+
+    database_url: str
+    """It names no log-in: each secret has its own."""
+    region: str
+    log_level: LogLevel
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> RotationSettings:
+        """Read the environment. Raises ConfigurationError."""
+        level = _choice(environ, "TRAKSENSE_LOG_LEVEL", get_args(LogLevel), "INFO")
+        return cls(
+            _database_url(environ),
+            _required(environ, "AWS_REGION", "the AWS region of the log-ins' secrets"),
+            cast(LogLevel, level),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionSettings:
     """What every function needs."""
 

@@ -26,7 +26,7 @@ _EMPTY: Final = hashlib.sha256(b"").hexdigest()
 
 
 class RdsIamPasswords:
-    """Implements ``traksense.db.connection.Passwords``: a token of its own for each connection."""
+    """Implements ``traksense.db.passwords.Passwords``: a token of its own for each connection."""
 
     def __init__(
         self,
@@ -60,9 +60,12 @@ class RdsIamPasswords:
             self._address, self._user, self._region, self._credentials(), datetime.now(UTC)
         )
 
-    def changed(self) -> bool:
-        """Another try would bring the same right to connect, or the same lack of it."""
-        return False
+    def others(self, _refused: str) -> tuple[str, ...]:
+        """Another token would bring the same right to connect, or the same lack of it."""
+        return ()
+
+    def accepted(self, password: str) -> None:
+        """Each connection has a token of its own."""
 
 
 def signed(address: str, user: str, region: str, credentials: AwsCredentials, at: datetime) -> str:

@@ -8,7 +8,11 @@ from typing import Final, Literal
 from traksense.contracts import uses
 from traksense.contracts.uses import Use
 
-Trigger = Literal["queue", "http", "schedule", "user_pool", "state_machine", "deployment"]
+Trigger = Literal[
+    "queue", "http", "schedule", "user_pool", "state_machine", "deployment", "rotation"
+]
+"""``rotation``: Secrets Manager, where the database's log-ins have passwords. Elsewhere there is no
+such function."""
 
 COMMON_ENVIRONMENT: Final = (
     "DATABASE_URL",
@@ -92,8 +96,8 @@ class Function:
 
     @property
     def has_database(self) -> bool:
-        """Whether it talks to the database, as a log-in of its own or as the administrator."""
-        return bool(self.database_roles) or self.trigger == "deployment"
+        """Whether it talks to the database, as a log-in of its own or as others."""
+        return bool(self.database_roles) or self.trigger in ("deployment", "rotation")
 
 
 INGEST: Final = Function(
@@ -252,6 +256,17 @@ MIGRATE: Final = Function(
     ),
 )
 
+ROTATE: Final = Function(
+    name="rotate",
+    handler="functions.rotate.handler:handler",
+    trigger="rotation",
+    memory_mb=256,
+    timeout_s=60,
+    database_roles=(),  # it logs in as whose password it changes
+    environment=("DATABASE_URL", "TRAKSENSE_LOG_LEVEL", "AWS_REGION"),
+    uses=(uses.ROTATE_LOGINS,),
+)
+
 FUNCTIONS: Final = (
     INGEST,
     DEVICE_EVENTS,
@@ -264,5 +279,6 @@ FUNCTIONS: Final = (
     EXPORT_NOTIFY,
     EXPORT_FAIL,
     MIGRATE,
+    ROTATE,
 )
 """Every function of the platform."""

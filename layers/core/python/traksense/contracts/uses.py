@@ -19,6 +19,7 @@ Resource = Literal[
     "export_state_machine",
     "exports_bucket",
     "exports_files",
+    "login_secrets",
     "mail",
     "queues",
     "things",
@@ -126,3 +127,13 @@ SEND_MAIL: Final = (
     ),
 )
 COUNT_QUEUES: Final = Use(("queues",), ("sqs:GetQueueAttributes",))
+
+ROTATE_LOGINS: Final = Use(
+    ("login_secrets",),
+    (
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:PutSecretValue",
+        "secretsmanager:UpdateSecretVersionStage",
+    ),
+)

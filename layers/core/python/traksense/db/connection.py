@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from types import MappingProxyType
-from typing import Any, Final, Literal, LiteralString, Protocol
+from typing import Any, Final, Literal, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -20,6 +20,7 @@ from psycopg import errors as pg_errors
 from psycopg.rows import tuple_row
 
 from traksense.db.binary import PgArray, PgArrayDumper
+from traksense.db.passwords import Passwords, connected
 from traksense.domain.errors import DatabaseAway
 
 Role = Literal[
@@ -84,19 +85,6 @@ _KEEPALIVE: Final[dict[str, Any]] = {
 }
 
 
-class Passwords(Protocol):
-    """Where the password of a log-in comes from that is not in the URL."""
-
-    def current(self) -> str:
-        """The password for a connection that is opened now.
-
-        Raises DatabaseAway or ConfigurationError.
-        """
-
-    def changed(self) -> bool:
-        """Whether there is another one since, after a refusal. Raises as ``current`` does."""
-
-
 class Database:
     """Connections to one database, one per thread, opened when first needed.
 
@@ -150,13 +138,7 @@ class Database:
     def _open(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._passwords is None:
             return self._connect(None)
-        try:
-            return self._connect(self._passwords.current())
-        except psycopg.OperationalError:
-            # The server gives no code for a wrong password before a session stands.
-            if not self._passwords.changed():
-                raise
-        return self._connect(self._passwords.current())
+        return connected(self._passwords, self._connect)
 
     def _connect(self, password: str | None) -> psycopg.Connection[tuple[Any, ...]]:
         connection = psycopg.connect(

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from traksense.contracts.functions import FUNCTIONS, Function
+from traksense.db.passwords import Passwords, connected, was_refused
 from traksense.db.queries import load as load_queries
 from traksense.domain.errors import DatabaseAway, PermanentError
 
@@ -40,7 +41,7 @@ class Login:
     roles: frozenset[str]
     connections: int
     """Most at once."""
-    password: str | None = field(default=None, repr=False)
+    passwords: Passwords | None = field(default=None, repr=False)
     """None: it shows its role's token."""
 
 
@@ -59,7 +60,7 @@ def login_name(function: str) -> str:
 
 def logins_of(
     connections: Mapping[str, int],
-    passwords: Mapping[str, str] | None = None,
+    passwords: Mapping[str, Passwords] | None = None,
     functions: Sequence[Function] = FUNCTIONS,
 ) -> tuple[Login, ...]:
     """What the manifest asks for. Both are by the function's name.
@@ -84,7 +85,7 @@ def logins_of(
     )
 
 
-def _proof(passwords: Mapping[str, str] | None) -> frozenset[str]:
+def _proof(passwords: Mapping[str, Passwords] | None) -> frozenset[str]:
     return frozenset({BY_IAM}) if passwords is None else frozenset()
 
 
@@ -93,7 +94,7 @@ def ensure(url: str, logins: Sequence[Login]) -> int:
 
     ``url`` is the administrator's, and the roles must be there. A log-in that is not asked for is
     left alone: the release that is being replaced, or is rolled back to, may still use it. Raises
-    DatabaseAway or LoginError.
+    DatabaseAway, ConfigurationError or LoginError.
     """
     try:
         with (
@@ -113,7 +114,9 @@ def ensure(url: str, logins: Sequence[Login]) -> int:
             }
             made = 0
             for login in logins:
-                for statement in _changes(connection, login, standing.get(login.name)):
+                stands = standing.get(login.name)
+                password = _new_password(url, login, is_new=stands is None)
+                for statement in _changes(connection, login, stands, password):
                     connection.execute(statement)
                     made += 1
             return made
@@ -124,8 +127,41 @@ def ensure(url: str, logins: Sequence[Login]) -> int:
         raise LoginError(f"the functions' log-ins: {told}") from error
 
 
+def _new_password(url: str, login: Login, *, is_new: bool) -> str | None:
+    """The password that a log-in has to get; None: it keeps the one that it has.
+
+    One that is let in by any of its passwords keeps it, so that a rotation that is under way is
+    not undone: after its last look at the database nobody would set it right. Where nobody may
+    tell whether it is let in, as it has too many connections, the newest one is it.
+    """
+    if login.passwords is None:
+        return None
+    if is_new:
+        return login.passwords.current()
+    tried: list[str] = []
+
+    def connect(password: str) -> psycopg.Connection[Any]:
+        tried.append(password)
+        return psycopg.connect(
+            with_login(url, login.name, password),
+            application_name="traksense-logins",
+            connect_timeout=10,
+        )
+
+    try:
+        connected(login.passwords, connect).close()
+    except psycopg.OperationalError as error:
+        if not was_refused(error):
+            raise
+        return tried[-1]
+    return None
+
+
 def _changes(
-    connection: psycopg.Connection[Any], login: Login, standing: _Standing | None
+    connection: psycopg.Connection[Any],
+    login: Login,
+    standing: _Standing | None,
+    password: str | None,
 ) -> Iterator[sql.Composed]:
     name = sql.Identifier(login.name)
     if standing is None or (standing.can_log_in, standing.inherits, standing.connections) != (
@@ -136,9 +172,8 @@ def _changes(
             name=name,
             limit=sql.Literal(login.connections),
         )
-    if login.password is not None:
-        # Whether it is this one already only a superuser could read.
-        verifier = scram_verifier(connection, login.name, login.password)
+    if password is not None:
+        verifier = scram_verifier(connection, login.name, password)
         yield _PASSWORD.format(name=name, verifier=sql.Literal(verifier))
     held = frozenset[str]() if standing is None else standing.member_of
     for role in sorted(login.roles - held):

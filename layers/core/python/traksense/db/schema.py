@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from traksense.db.logins import ensure, logins_of, with_login
 from traksense.db.migrate import migrate
+from traksense.db.passwords import Passwords
 from traksense.domain.errors import DatabaseAway
 from traksense.settings import Engine
 
@@ -39,13 +40,17 @@ class Schema:
         engine: Engine,
         administrator: str,
         read: Callable[[str], Credentials],
+        passwords: Callable[[str], Passwords],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """``administrator`` names a secret, which ``read`` reads: it may be rotated meanwhile."""
+        """``administrator`` names a secret, which ``read`` reads: it may be rotated meanwhile.
+        ``passwords`` gives those of a log-in's secret.
+        """
         self._url = url
         self._engine: Engine = engine
         self._administrator = administrator
         self._read = read
+        self._passwords_of = passwords
         self._sleep = sleep
 
     def bring(
@@ -82,7 +87,7 @@ class Schema:
             else:
                 return applied
 
-    def _passwords(self, secrets: Mapping[str, str] | None) -> dict[str, str] | None:
+    def _passwords(self, secrets: Mapping[str, str] | None) -> dict[str, Passwords] | None:
         if secrets is None:
             return None
-        return {function: self._read(secret).password for function, secret in secrets.items()}
+        return {function: self._passwords_of(secret) for function, secret in secrets.items()}
