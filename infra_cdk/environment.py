@@ -14,9 +14,6 @@ from infra_cdk.settings import StageSettings
 from traksense.contracts import functions
 from traksense.contracts.functions import Function
 
-RUNTIME: Final = frozenset({"AWS_REGION"})
-"""Set by Lambda itself, which lets nobody else do it."""
-
 LOCAL: Final = frozenset({"TRAKSENSE_DEVICE_CA"})
 """For one machine alone: in AWS the broker's authority is Amazon's."""
 
@@ -82,7 +79,7 @@ def environment_of(
     """A function's environment, by its manifest entry. Raises UnknownVariable and NotMade."""
     known = dict(database.environment(function)) if database is not None else {}
     for name in function.environment:
-        if name in known or name in RUNTIME or name in LOCAL:
+        if name in known or name in LOCAL:
             continue
         if name in DEFAULTS:
             if name in settings.functions.environment:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .children import RunFacts
 from .endpoints import DeviceEndpoint, GatewayEndpoint, UserEndpoint
+from .environment import RunFacts
 
 if TYPE_CHECKING:
     from .certificates import CertificateAuthority

@@ -21,13 +21,12 @@ from typing import Any, Final
 
 from local import child
 from local.aws.functions import FunctionsHost, path_of
-from local.bridge.runner import Handler
 from local.errors import StartupError
 from local.gateway.http_server import Server
+from local.handlers import Handler, load_handler
 from local.lambda_context import LambdaContext
 from local.prometheus import PrometheusSink
-from local.worker import load_handler
-from traksense.contracts.functions import EXPORT_CHUNK, FUNCTIONS, Function
+from traksense.contracts.functions import EXPORT_CHUNK, Function, triggered_by
 from traksense.observability import log_context, metrics
 
 logger = logging.getLogger(__name__)
@@ -129,17 +128,23 @@ def _main(stop: child.StopRequest) -> None:
     if host is None:
         raise StartupError("TRAKSENSE_FUNCTIONS_URL is not set")
     metrics.use(PrometheusSink())
-    hosted = {
-        function.name: Hosted(function, load_handler(function))
-        for function in FUNCTIONS
-        if function.trigger == "state_machine"
-    }
     server = Server(
-        FunctionsApp(hosted, host.key), host.port, threads=THREADS, largest_body=LARGEST_EVENT
+        FunctionsApp(hosted_functions(), host.key),
+        host.port,
+        threads=THREADS,
+        largest_body=LARGEST_EVENT,
     )
     stop.on_stop(_end)
     child.ready(port=server.port)
     server.run(stop)
+
+
+def hosted_functions() -> dict[str, Hosted]:
+    """Every function of state machines, by its name."""
+    return {
+        function.name: Hosted(function, load_handler(function))
+        for function in triggered_by("state_machine")
+    }
 
 
 def _end() -> None:

@@ -20,14 +20,13 @@ from functions.maintenance import handler as maintenance
 from local import child
 from local.aws.identifiers import REGION
 from local.aws.settings import AwsSettings
-from local.bridge.runner import Handler
+from local.handlers import Handler, load_handler
 from local.lambda_context import LambdaContext
 from local.prometheus import PrometheusSink
 from local.tombstones import FileTombstones
-from local.worker import load_handler
 from traksense import bootstrap
 from traksense.contracts.buckets import EXPORTS
-from traksense.contracts.functions import FUNCTIONS, Function
+from traksense.contracts.functions import FUNCTIONS, Function, function_of
 from traksense.contracts.schedules import SCHEDULES, Schedule
 from traksense.observability import log_context, metrics
 from traksense.services.erasure import ErasedPlaces
@@ -72,15 +71,15 @@ class Scheduler:
 
     def __init__(
         self,
-        schedules: Sequence[Schedule],
-        handler_of: Callable[[str], Handler],
+        schedules: Sequence[Schedule] = SCHEDULES,
+        handler_of: Callable[[str], Handler] | None = None,
         functions: Iterable[Function] = FUNCTIONS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``handler_of`` gives the handler of a function by its name."""
+        """``handler_of`` gives the handler of a function by its name; None: it is imported."""
         self._clock = clock
         self._timetable = Timetable(schedules, clock())
-        self._handler_of = handler_of
+        self._handler_of = handler_of or _handler
         self._timeouts = {function.name: function.timeout_s for function in functions}
 
     def run(self, stop: child.StopRequest) -> None:
@@ -110,8 +109,7 @@ class Scheduler:
 
 @cache
 def _handler(function_name: str) -> Handler:
-    function = next(function for function in FUNCTIONS if function.name == function_name)
-    return load_handler(function)
+    return load_handler(function_of(function_name))
 
 
 def _places(settings: AwsSettings, sink: PrometheusSink) -> ErasedPlaces:
@@ -142,7 +140,7 @@ def _main(stop: child.StopRequest) -> None:
     metrics.use(sink)
     settings = AwsSettings.from_environment(os.environ)
     maintenance.service.use(bootstrap.maintenance(lambda: _places(settings, sink)))
-    scheduler = Scheduler(SCHEDULES, _handler)
+    scheduler = Scheduler()
     _wait_for_emulator(settings.port, stop)
     child.ready()
     scheduler.run(stop)

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from . import process_identity, prometheus
 from .announcement import summary
 from .background import Background
-from .children import AWS, CHILDREN, RunFacts, specs
+from .children import AWS, CHILDREN, specs
 from .demo_access import device_endpoints, ensure_people
 from .endpoints import Endpoints, MqttEndpoint, UserEndpoint
+from .environment import RunFacts
 from .errors import StartupError
 from .home import MAILBOX_KEY, Home, read_json
 from .logs import PlatformLog

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -13,11 +12,12 @@ from typing import cast, get_args
 
 from local import child
 from local.bridge.dead_letters import DeadLetterFile
-from local.bridge.runner import Bridge, BridgeSettings, Handler
+from local.bridge.runner import Bridge, BridgeSettings
 from local.bridge.source import BrokerAddress, BrokerSource
+from local.handlers import load_handler
 from local.home import Home
 from local.prometheus import PrometheusSink
-from traksense.contracts.functions import FUNCTIONS, Function
+from traksense.contracts.functions import function_of
 from traksense.contracts.queues import QUEUES, Queue, Stage
 from traksense.domain.errors import ConfigurationError
 from traksense.observability import metrics
@@ -52,17 +52,6 @@ class WorkerSettings:
         return cls(Path(home), int(port), cast(Stage, stage))
 
 
-def load_handler(function: Function) -> Handler:
-    """Import a function's handler as the manifest names it."""
-    module, _, attribute = function.handler.partition(":")
-    return cast(Handler, getattr(importlib.import_module(module), attribute))
-
-
-def function_of(queue: Queue) -> Function:
-    """The function that a queue feeds."""
-    return next(function for function in FUNCTIONS if function.name == queue.function)
-
-
 def run(queue: Queue, stop: child.StopRequest) -> None:
     """Bridge a queue until the end is requested."""
     settings = WorkerSettings.from_environment(os.environ)
@@ -71,7 +60,7 @@ def run(queue: Queue, stop: child.StopRequest) -> None:
     bridge_settings = BridgeSettings(queue, settings.stage)
     bridge = Bridge(
         bridge_settings,
-        load_handler(function_of(queue)),
+        load_handler(function_of(queue.function)),
         DeadLetterFile(home.dead_letter_file(queue.name)),
         on_ready=lambda: child.ready(queue=queue.name),
     )

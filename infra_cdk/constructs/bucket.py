@@ -6,6 +6,20 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from traksense.contracts.buckets import Bucket
+
+
+def bucket_of(scope: Construct, name: str, contract: Bucket, *, keep: bool) -> s3.Bucket:
+    """A bucket of the contracts."""
+    return private_bucket(
+        scope,
+        name,
+        keep=keep,
+        expire_days=contract.expires_after_days,
+        uploads_end_days=contract.uploads_end_after_days,
+        versioned=contract.versioned,
+    )
+
 
 def private_bucket(
     scope: Construct,
@@ -13,6 +27,7 @@ def private_bucket(
     *,
     keep: bool,
     expire_days: int | None = None,
+    uploads_end_days: int = 1,
     versioned: bool = False,
     takes_logs: bool = False,
 ) -> s3.Bucket:
@@ -37,7 +52,7 @@ def private_bucket(
         lifecycle_rules=[
             s3.LifecycleRule(
                 id="left-over",
-                abort_incomplete_multipart_upload_after=Duration.days(1),
+                abort_incomplete_multipart_upload_after=Duration.days(uploads_end_days),
                 noncurrent_version_expiration=Duration.days(90) if versioned else None,
                 expiration=None if expire_days is None else Duration.days(expire_days),
             )

@@ -10,18 +10,15 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
-from infra_cdk.constructs.bucket import private_bucket
+from infra_cdk.constructs.bucket import bucket_of
 from infra_cdk.constructs.function import retention_of
 from infra_cdk.constructs.mail import Mail
 from infra_cdk.constructs.surroundings import Surroundings
 from infra_cdk.packaging.targets import ROOT
 from infra_cdk.settings import StageSettings
+from traksense.contracts.buckets import EXPORTS
 from traksense.contracts.functions import FUNCTIONS
 from traksense.contracts.state_machines import EXPORT
-from traksense.domain.exports import KEEP
-
-FILE_DAYS: Final = KEEP.days + 2
-"""When S3 removes what the platform's own upkeep left; a file that is asked for is never so old."""
 
 LOG_DELIVERY: Final = (
     "logs:CreateLogDelivery",
@@ -45,7 +42,7 @@ class ExportsStack(Stack):
         super().__init__(scope, settings.stack_id("exports"))
         self.mail: Final = Mail(self, settings, places)
         # Whoever has no file any more can ask for it again.
-        self.bucket: Final = private_bucket(self, "Files", keep=False, expire_days=FILE_DAYS)
+        self.bucket: Final = bucket_of(self, "Files", EXPORTS, keep=False)
         places.exports_bucket = self.bucket
         arns = {
             function.name: around.function(self, function).function_arn

@@ -8,7 +8,6 @@ from typing import Final
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_iot as iot
-from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -18,7 +17,7 @@ from infra_cdk.constructs.names import pascal
 from infra_cdk.constructs.surroundings import Surroundings
 from infra_cdk.permissions import statements_of
 from traksense.contracts import things, uses
-from traksense.contracts.functions import FUNCTIONS
+from traksense.contracts.functions import function_of
 from traksense.contracts.queues import QUEUES, REDRIVE_HOURS, Queue
 from traksense.contracts.rules import RULES, SQL_VERSION, TELEMETRY, Rule
 
@@ -26,6 +25,10 @@ REFUSED_DAYS: Final = 30
 """How long a message stays that a rule could not hand to its queue."""
 REFUSED_KEY: Final = "rules/${timestamp()}-${newuuid()}.json"
 """Of such a message; IoT Core puts its payload in base64, the rule and the reason into it."""
+
+FED_BY_A_QUEUE: Final = ("sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage")
+"""What Lambda does at a queue with the role of the function that it feeds (AWS Lambda developer
+guide, "Using Lambda with Amazon SQS", permissions of the execution role)."""
 
 
 class IngestStack(Stack):
@@ -75,16 +78,21 @@ class IngestStack(Stack):
 
     def _feed(self, queue: Queue, around: Surroundings) -> None:
         """The function of a queue, called with its batches."""
-        contract = next(each for each in FUNCTIONS if each.name == queue.function)
+        contract = function_of(queue.function)
         batching = queue.batching[around.settings.ingest.batching]
-        around.function(self, contract).add_event_source(
-            event_sources.SqsEventSource(
-                around.places.queues[queue.name],
-                batch_size=batching.size,
-                max_batching_window=Duration.seconds(batching.window_s),
-                max_concurrency=queue.max_concurrency,
-                report_batch_item_failures=True,
-            )
+        function = around.function(self, contract)
+        arn = around.places.queues[queue.name].queue_arn
+        # Not by an SqsEventSource, which allows more than that.
+        function.add_to_role_policy(
+            iam.PolicyStatement(actions=list(FED_BY_A_QUEUE), resources=[arn])
+        )
+        function.add_event_source_mapping(
+            "Queue",
+            event_source_arn=arn,
+            batch_size=batching.size,
+            max_batching_window=Duration.seconds(batching.window_s),
+            max_concurrency=queue.max_concurrency,
+            report_batch_item_failures=True,
         )
 
     def _redrive(self, around: Surroundings) -> None:

@@ -10,9 +10,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
-from infra_cdk.constructs.bucket import private_bucket
+from infra_cdk.constructs.bucket import bucket_of
 from infra_cdk.constructs.names import pascal
 from infra_cdk.constructs.surroundings import Surroundings
+from traksense.contracts.buckets import TOMBSTONES
 from traksense.contracts.functions import FUNCTIONS
 from traksense.contracts.schedules import SCHEDULES
 
@@ -27,9 +28,7 @@ class MaintenanceStack(Stack):
         settings, places = around.settings, around.places
         super().__init__(scope, settings.stack_id("maintenance"))
         # Read after the database was restored, to erase again what came back with it.
-        self.tombstones: Final = private_bucket(
-            self, "Tombstones", keep=settings.keep_data, versioned=True
-        )
+        self.tombstones: Final = bucket_of(self, "Tombstones", TOMBSTONES, keep=settings.keep_data)
         places.tombstones_bucket = self.tombstones
         functions = {
             function.name: around.function(self, function)

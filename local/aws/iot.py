@@ -23,6 +23,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 
 from local.certificates import CertificateAuthority
+from traksense.contracts import things
 from traksense.contracts.topics import TopicError
 
 from .identifiers import ACCOUNT, REGION
@@ -81,6 +82,11 @@ class LocalIot:
         path.touch(mode=0o600)
         self._database = sqlite3.connect(path, check_same_thread=False)
         self._database.executescript(_SCHEMA)
+        # What a deployment makes: the platform itself never does.
+        with self._database:
+            self._run("INSERT OR IGNORE INTO thing_type VALUES (?)", things.THING_TYPE)
+            for policy in things.POLICIES.items():
+                self._run("INSERT OR REPLACE INTO policy VALUES (?, ?)", *policy)
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -102,11 +108,6 @@ class LocalIot:
     def close(self) -> None:
         """Close the file."""
         self._database.close()
-
-    def create_thing_type(self, asked: Asked) -> dict[str, Any]:
-        """A type that is there already stays."""
-        self._run("INSERT OR IGNORE INTO thing_type VALUES (?)", asked.name)
-        return {"thingTypeName": asked.name, "thingTypeArn": _arn("thingtype", asked.name)}
 
     def create_thing(self, asked: Asked) -> dict[str, Any]:
         """Nothing new where one with the same attributes is there."""
@@ -204,18 +205,6 @@ class LocalIot:
         described = {"certificateId": asked.name, "certificateArn": _arn("cert", asked.name)}
         return {"certificateDescription": {**described, "status": status, "certificatePem": pem}}
 
-    def create_policy(self, asked: Asked) -> dict[str, Any]:
-        """A policy of a new name."""
-        document = str(asked.body.get("policyDocument", ""))
-        if self._row("SELECT 1 FROM policy WHERE name = ?", asked.name):
-            raise IotError(409, "ResourceAlreadyExistsException", f"{asked.name} is there")
-        try:
-            json.loads(document)
-        except ValueError:
-            raise IotError(400, "MalformedPolicyException", "the policy is no JSON") from None
-        self._run("INSERT INTO policy VALUES (?, ?)", asked.name, document)
-        return {"policyName": asked.name, "policyArn": _arn("policy", asked.name)}
-
     def get_policy(self, asked: Asked) -> dict[str, Any]:
         """A policy with its document."""
         _, document = self._need("policy", asked.name)
@@ -276,7 +265,6 @@ class LocalIot:
 Operation = Callable[[LocalIot, Asked], dict[str, Any]]
 
 _OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
-    ("POST", "/thing-types/([^/]+)", LocalIot.create_thing_type),
     ("POST", "/things/([^/]+)", LocalIot.create_thing),
     ("PATCH", "/things/([^/]+)", LocalIot.update_thing),
     ("GET", "/things/([^/]+)", LocalIot.describe_thing),
@@ -287,7 +275,6 @@ _OPERATIONS: Final[tuple[tuple[str, str, Operation], ...]] = (
     ("POST", "/certificates", LocalIot.create_certificate_from_csr),
     ("PUT", "/certificates/([^/]+)", LocalIot.update_certificate),
     ("GET", "/certificates/([^/]+)", LocalIot.describe_certificate),
-    ("POST", "/policies/([^/]+)", LocalIot.create_policy),
     ("GET", "/policies/([^/]+)", LocalIot.get_policy),
     ("PUT", "/target-policies/([^/]+)", LocalIot.attach_policy),
     ("POST", "/target-policies/([^/]+)", LocalIot.detach_policy),

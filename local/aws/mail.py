@@ -17,6 +17,8 @@ from traksense.services.user_messages import FORGOTTEN, INVITATION
 from .identifiers import REGION
 from .plain_text import plain_text
 
+CUSTOM_MESSAGE: Final = "CustomMessage"
+"""The trigger that words a message; the only one that the local pool calls."""
 CODE_PLACE: Final = "{####}"
 USER_PLACE: Final = "{username}"
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from email.message import EmailMessage
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from traksense.contracts.buckets import BUCKETS
-from traksense.contracts.functions import FUNCTIONS
+from local.errors import StartupError
+from local.handlers import load_handler
+from traksense.contracts.buckets import BUCKETS, TOMBSTONES
+from traksense.contracts.functions import function_of
 from traksense.contracts.user_pool import USER_POOL
 
 from .guard import Guard, KeptCognito
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from .mailbox import KeptSes
 
 SERVICES: Final = ("s3", "ses", "cognito-idp")
+IN_THE_HOME: Final = (TOMBSTONES,)
+"""Buckets that are folders of the home (``local.tombstones``): they have to outlive the emulator,
+and everything that it holds is gone with its process."""
 PART_IN_MEMORY: Final = 1_000_000
 """Bytes of an object, or of an upload's part, that moto keeps in memory before it takes a file."""
 
@@ -42,7 +46,7 @@ def build(settings: AwsSettings) -> Guard:
     from .identifiers import ACCOUNT, REGION, SENDER
     from .iot import LocalIot
     from .iot_data import IotData, broker_address
-    from .mail import PoolMail
+    from .mail import CUSTOM_MESSAGE, PoolMail
     from .mailbox import KeptSes, Mailbox
     from .pool import LocalUserPool
     from .signing_key import SigningKey
@@ -57,7 +61,9 @@ def build(settings: AwsSettings) -> Guard:
     store = UserStore(folder / "users.json")
     store.load_into(pool)
     ses = KeptSes(REGION, ACCOUNT, Mailbox(folder / "mail"))
-    mail = PoolMail(pool.id, f"TrakSense <{SENDER}>", _trigger(), partial(_send, ses))
+    mail = PoolMail(
+        pool.id, f"TrakSense <{SENDER}>", triggers()[CUSTOM_MESSAGE], partial(_send, ses)
+    )
     cognito = LocalCognito(pool, mail)
     # Before moto's backend is replaced: it finds the services' URLs by its own class's module.
     apps: dict[str, Any] = {name: create_backend_app(name) for name in SERVICES}
@@ -74,28 +80,34 @@ def build(settings: AwsSettings) -> Guard:
         from .step_functions import step_functions
 
         apps["states"] = step_functions(settings.functions)
-    _create_resources(ACCOUNT, REGION, SENDER)
+    create_buckets()
+    ses.verify_email_identity(SENDER)
     return Guard(apps, key.jwks, pool.id, settings.port, settings.credentials)
 
 
-def _create_resources(account: str, region: str, sender: str) -> None:
+def create_buckets() -> None:
+    """Those of the contracts that are not in the home."""
     from moto.s3.models import s3_backends
-    from moto.ses.models import ses_backends
 
+    from .identifiers import ACCOUNT, REGION
+
+    s3 = s3_backends[ACCOUNT]["aws"]
     for bucket in BUCKETS:
-        s3_backends[account]["aws"].create_bucket(bucket.name, region)
-        # A net that the emulator only holds: its files are gone with its process.
-        s3_backends[account]["aws"].put_bucket_lifecycle(bucket.name, bucket.lifecycle)
-    ses_backends[account][region].verify_email_identity(sender)
+        if bucket not in IN_THE_HOME:
+            s3.create_bucket(bucket.name, REGION)
+            # A net that the emulator only holds: its files are gone with its process.
+            s3.put_bucket_lifecycle(bucket.name, bucket.lifecycle)
 
 
-def _trigger() -> Trigger:
-    """The function that the pool's contract names for its messages."""
-    name = USER_POOL.triggers["CustomMessage"]
-    function = next(each for each in FUNCTIONS if each.name == name)
-    module, _, attribute = function.handler.partition(":")
-    trigger: Trigger = getattr(importlib.import_module(module), attribute)
-    return trigger
+def triggers() -> dict[str, Trigger]:
+    """The functions that the pool's contract names, by trigger. Raises StartupError."""
+    from .mail import CUSTOM_MESSAGE
+
+    if strange := USER_POOL.triggers.keys() - {CUSTOM_MESSAGE}:
+        raise StartupError(f"the local user pool never calls {', '.join(sorted(strange))}")
+    return {
+        trigger: load_handler(function_of(name)) for trigger, name in USER_POOL.triggers.items()
+    }
 
 
 def _send(ses: KeptSes, message: EmailMessage) -> None:

@@ -20,8 +20,9 @@ import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
+from local.handlers import Handler
 from local.lambda_context import LambdaContext
 from traksense.contracts import metrics as contract_metrics
 from traksense.contracts.queues import Queue, Stage
@@ -45,8 +46,6 @@ from .queue import DeliveryPolicy, Message, MessageQueue
 from .source import Packet
 
 logger = logging.getLogger(__name__)
-
-Handler = Callable[[dict[str, Any], Any], Any]
 
 IDLE_S: Final = 1.0
 """The gauges are at most this old."""

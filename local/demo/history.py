@@ -28,14 +28,13 @@ from local import child
 from local.bridge.deliveries import Delivery
 from local.bridge.event import failed_ids, sqs_event
 from local.bridge.queue import Message
-from local.bridge.runner import Handler
 from local.demo.catalogue import load as load_catalogue
 from local.demo.progress import DAY_S, MINUTE_S, Progress, Span, days_of
 from local.errors import StartupError
+from local.handlers import Handler, load_handler
 from local.home import Home
 from local.lambda_context import LambdaContext
 from local.settings import LocalSettings
-from local.worker import load_handler
 from traksense.contracts import functions, queues, rules
 from traksense.db.connection import Database
 from traksense.db.queries import load as load_queries

@@ -18,8 +18,9 @@ from typing import Any
 from local import child
 from local.bridge.dead_letters import DeadLetterFile
 from local.bridge.queue import DeliveryPolicy
-from local.bridge.runner import Bridge, BridgeSettings, Handler
+from local.bridge.runner import Bridge, BridgeSettings
 from local.bridge.source import BrokerAddress, BrokerSource
+from local.handlers import Handler
 from local.home import Home
 from traksense.contracts.queues import INGEST
 from traksense.domain.errors import DatabaseAway

@@ -18,7 +18,7 @@ from cryptography import x509
 
 from tests.contract.emulator import Emulator, free_port, start_child
 from traksense.aws.iot import IotThings
-from traksense.contracts.things import POLICIES, Thing
+from traksense.contracts.things import POLICIES, THING_TYPE, Thing
 from traksense.services import certificate_requests
 from traksense.services.things import RegistryAway
 
@@ -88,6 +88,9 @@ def moto() -> Iterator[Any]:
         except BotoCoreError:
             assert time.monotonic() < deadline, "moto does not come up"
             time.sleep(0.2)
+    client.create_thing_type(thingTypeName=THING_TYPE)
+    for name, document in POLICIES.items():
+        client.create_policy(policyName=name, policyDocument=document)
     yield client
     client.close()
     process.terminate()
@@ -159,6 +162,8 @@ def test_a_local_certificate_is_the_local_authoritys_for_that_name_alone(
 
 def test_what_provisioning_does_not_use_is_refused(emulator: Emulator) -> None:
     client = client_of(emulator)
+    with pytest.raises(ClientError, match="not permitted"):
+        client.create_policy(policyName="mine", policyDocument="{}")
     with pytest.raises(ClientError, match="not permitted"):
         client.create_keys_and_certificate(setAsActive=True)
     with pytest.raises(ClientError, match="not permitted"):

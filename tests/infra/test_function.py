@@ -12,7 +12,7 @@ from aws_cdk import aws_sqs as sqs
 
 from infra_cdk.concurrency import TooFewConnections, shares
 from infra_cdk.constructs.function import PlatformFunction
-from infra_cdk.environment import DATABASE, DEFAULTS, LOCAL, RUNTIME, VALUES, UnknownVariable
+from infra_cdk.environment import DATABASE, DEFAULTS, LOCAL, VALUES, UnknownVariable
 from infra_cdk.packages import NotBuilt, Packages
 from infra_cdk.permissions import ARNS
 from infra_cdk.places import NotMade, Places
@@ -157,7 +157,7 @@ def test_packages_that_are_not_there_say_how_they_are_made(tmp_path: Path) -> No
 
 def test_the_table_of_variables_and_the_manifests_know_the_same() -> None:
     named = {name for each in FUNCTIONS for name in each.environment}
-    tables = [DATABASE, DEFAULTS, LOCAL, RUNTIME, VALUES.keys()]
+    tables = [DATABASE, DEFAULTS, LOCAL, VALUES.keys()]
     assert sum(map(len, tables)) == len(set().union(*tables)), "a variable is in two tables"
     assert set().union(*tables) == named
 

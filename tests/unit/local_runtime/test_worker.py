@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from local.worker import WorkerSettings, function_of, load_handler
-from traksense.contracts.functions import FUNCTIONS
-from traksense.contracts.queues import QUEUES
+from local.handlers import load_handler
+from local.worker import WorkerSettings
+from traksense.contracts.functions import FUNCTIONS, function_of
+from traksense.contracts.queues import QUEUES, Queue
 from traksense.domain.errors import ConfigurationError
 
 ENVIRONMENT = {
@@ -41,7 +42,7 @@ def test_a_malformed_setting_is_named(variable: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("queue", QUEUES, ids=lambda queue: queue.name)
-def test_every_queue_has_a_function_whose_handler_exists(queue: object) -> None:
-    function = function_of(queue)  # type: ignore[arg-type]
+def test_every_queue_has_a_function_whose_handler_exists(queue: Queue) -> None:
+    function = function_of(queue.function)
     assert function in FUNCTIONS
     assert callable(load_handler(function))

@@ -29,7 +29,7 @@ class IotThings:
     """Implements ``traksense.services.things.ThingRegistry``. Threads may share it.
 
     Its boto3 client is made at the first call. The thing type and the policies are the
-    deployment's to make; where an account has none yet, the first call that misses them does.
+    deployment's to make.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class IotThings:
         }
         with self._iot() as iot:
             try:
-                self._prepared(lambda: iot.create_thing(**wanted))
+                iot.create_thing(**wanted)
             except iot.exceptions.ResourceAlreadyExistsException:
                 # Other attributes than these: none of it stays but what is given.
                 iot.update_thing(**wanted)
@@ -72,7 +72,7 @@ class IotThings:
         """Let a certificate in as this thing: the thing last, without which no policy counts."""
         with self._iot() as iot:
             for policy in thing.policies:
-                self._prepared(partial(iot.attach_policy, policyName=policy, target=arn))
+                iot.attach_policy(policyName=policy, target=arn)
             iot.attach_thing_principal(thingName=thing.name, principal=arn)
 
     def turn_off(self, thing: Thing, certificate_id: str, arn: str) -> None:
@@ -110,27 +110,6 @@ class IotThings:
         if self._ca_file is not None:
             return self._ca_file.read_text("ascii")
         return resources.files(__package__).joinpath(AMAZON_ROOT).read_text("ascii")
-
-    def _prepared(self, call: Callable[[], Any]) -> None:
-        """A call that needs the account's thing type or policies, which are made at need."""
-        iot = self._client.get()
-        try:
-            call()
-        except iot.exceptions.ResourceNotFoundException:
-            _log.info("making the thing type and the policies of this account")
-            _unless(
-                iot.exceptions.ResourceAlreadyExistsException,
-                lambda: iot.create_thing_type(
-                    thingTypeName=things.THING_TYPE,
-                    thingTypeProperties={"searchableAttributes": list(things.SEARCHABLE)},
-                ),
-            )
-            for name, document in things.POLICIES.items():
-                _unless(
-                    iot.exceptions.ResourceAlreadyExistsException,
-                    partial(iot.create_policy, policyName=name, policyDocument=document),
-                )
-            call()
 
     @contextmanager
     def _iot(self) -> Iterator[Any]:

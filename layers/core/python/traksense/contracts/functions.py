@@ -24,6 +24,15 @@ COMMON_ENVIRONMENT: Final = (
     "TRAKSENSE_RAW_RETENTION_DAYS",
 )
 
+RUNTIME_ENVIRONMENT: Final = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
+"""What Lambda tells every function by itself, and lets nobody else do: no entry names it."""
+
 LEVEL_ENVIRONMENT: Final = (
     "TRAKSENSE_MINUTE_RETENTION_DAYS",
     "TRAKSENSE_FIVE_MINUTE_RETENTION_DAYS",
@@ -50,7 +59,6 @@ QUOTA_ENVIRONMENT: Final = (
 
 
 ERASURE_ENVIRONMENT: Final = (
-    "AWS_REGION",
     "COGNITO_USER_POOL_ID",
     "TRAKSENSE_EXPORTS_BUCKET",
     "TRAKSENSE_TOMBSTONES_BUCKET",
@@ -59,7 +67,7 @@ ERASURE_ENVIRONMENT: Final = (
 """Where, besides the database, something of a tenant may be."""
 
 
-EXPORT_ENVIRONMENT: Final = ("AWS_REGION", "TRAKSENSE_EXPORTS_BUCKET")
+EXPORT_ENVIRONMENT: Final = ("TRAKSENSE_EXPORTS_BUCKET",)
 """Where the files of exports are."""
 
 
@@ -191,7 +199,6 @@ EXPORT_PLAN: Final = Function(
     memory_mb=512,
     timeout_s=300,
     database_roles=("traksense_app",),
-    environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT),
     max_concurrency=2,
 )
 EXPORT_CHUNK: Final = Function(
@@ -224,7 +231,7 @@ EXPORT_NOTIFY: Final = Function(
     memory_mb=512,
     timeout_s=60,
     database_roles=("traksense_app",),
-    environment=(*COMMON_ENVIRONMENT, *EXPORT_ENVIRONMENT, *MAIL_ENVIRONMENT),
+    environment=(*COMMON_ENVIRONMENT, *MAIL_ENVIRONMENT),
     uses=uses.SEND_MAIL,
     max_concurrency=2,
 )
@@ -252,7 +259,6 @@ MIGRATE: Final = Function(
         "TRAKSENSE_DATABASE_ADMINISTRATOR",
         "TRAKSENSE_ENGINE",
         "TRAKSENSE_LOG_LEVEL",
-        "AWS_REGION",
     ),
 )
 
@@ -263,7 +269,7 @@ ROTATE: Final = Function(
     memory_mb=256,
     timeout_s=60,
     database_roles=(),  # it logs in as whose password it changes
-    environment=("DATABASE_URL", "TRAKSENSE_LOG_LEVEL", "AWS_REGION"),
+    environment=("DATABASE_URL", "TRAKSENSE_LOG_LEVEL"),
     uses=(uses.ROTATE_LOGINS,),
 )
 
@@ -282,3 +288,13 @@ FUNCTIONS: Final = (
     ROTATE,
 )
 """Every function of the platform."""
+
+
+def function_of(name: str) -> Function:
+    """The function of a name that the contracts give. Raises KeyError."""
+    return {function.name: function for function in FUNCTIONS}[name]
+
+
+def triggered_by(trigger: Trigger) -> tuple[Function, ...]:
+    """Every function that is called so."""
+    return tuple(function for function in FUNCTIONS if function.trigger == trigger)
