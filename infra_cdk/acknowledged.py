@@ -35,13 +35,18 @@ class Meant:
 
 
 _ANYWHERE: Final = r".*"
-_DEPLOYS_THE_PAGE: Final = r"web/Custom::CDKBucketDeployment\w+/.*"
+_DEPLOYS_THE_PAGE: Final = r"page/Custom::CDKBucketDeployment\w+/.*"
 
 MEANT: Final = (
     Meant(
         r"IAM5\[Resource::arn:<AWS::Partition>:iot:.*:(thing/\*_\*|cert/\*|topic/.+/\*)\]",
         _ANYWHERE,
         "devices come and go: a template does not know their things, certificates and topics",
+    ),
+    Meant(
+        r"IAM5\[Resource::arn:<AWS::Partition>:rds-db:.*:dbuser:\*/traksense_login_\w+\]",
+        _ANYWHERE,
+        "one log-in by its name; a restored database has another id, and must let functions in",
     ),
     Meant(
         r"IAM5\[Resource::[^:]*(<\w+\.Arn>|:ExportsOutput\w+)/(\w+/)?\*\]",
@@ -84,7 +89,7 @@ MEANT: Final = (
     Meant(
         r"SMG4",
         r"web/OriginSecret/.*",
-        "CloudFront and the API change it together, at a deployment",
+        "it is changed by hand, function first: docs/howto/upgrade.md says how",
     ),
     Meant(r"CFR1", r"web/.*", "customers are where their equipment is, in whatever country"),
     Meant(r"CFR2", r"web/.*", "what may be attacked is the API, before which the stage's WAF is"),

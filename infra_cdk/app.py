@@ -26,6 +26,7 @@ from infra_cdk.stacks.ingest import IngestStack
 from infra_cdk.stacks.maintenance import MaintenanceStack
 from infra_cdk.stacks.network import NetworkStack
 from infra_cdk.stacks.operations import OperationsStack
+from infra_cdk.stacks.page import PageStack
 from infra_cdk.stacks.web import WebStack
 
 _WITHOUT_TAGS: Final = ("AWS::RDS::DBProxyTargetGroup",)
@@ -42,6 +43,7 @@ class Platform:
     web: WebStack
     exports: ExportsStack
     api: ApiStack
+    page: PageStack
     maintenance: MaintenanceStack
     operations: OperationsStack
 
@@ -56,6 +58,8 @@ def build(app: App, settings: StageSettings, packages: Packages) -> Platform:
     web = WebStack(app, settings, places)
     exports = ExportsStack(app, around)
     api = ApiStack(app, around, web.api)
+    page = PageStack(app, settings, web)
+    page.add_stack_dependency(api)  # which it asks
     maintenance = MaintenanceStack(app, around)
     operations = OperationsStack(app, settings, watched_of(settings))
     for stack in (ingest, exports, api, maintenance):
@@ -69,6 +73,7 @@ def build(app: App, settings: StageSettings, packages: Packages) -> Platform:
         web=web,
         exports=exports,
         api=api,
+        page=page,
         maintenance=maintenance,
         operations=operations,
     )

@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 
@@ -59,6 +60,12 @@ GLOBAL: Final = (
 )
 """For all regions of a partition."""
 
+AUTHORITIES: Final = (
+    Path(__file__).resolve().parents[1]
+    / "layers/core/python/traksense/aws/database-authorities.pem"
+)
+"""Who signs the certificates of RDS and Aurora, one for each region; functions trust no other."""
+
 CUSTOM: Final = frozenset({"Custom"})
 """No service: functions that CloudFormation calls."""
 
@@ -71,6 +78,11 @@ def missing(region: str) -> Iterator[Service]:
     for service in REGIONAL:
         if region not in session.get_available_regions(service.endpoint):
             yield service
+
+
+def has_authority(region: str) -> bool:
+    """Whether functions trust the databases of a region; one elsewhere needs none of these."""
+    return f"# Amazon RDS {region} Root CA RSA2048 G1\n" in AUTHORITIES.read_text("ascii")
 
 
 def unknown_namespaces(resource_types: Sequence[str]) -> set[str]:
@@ -95,11 +107,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for service in REGIONAL:
         print(f"{'MISSING' if service.endpoint in lacking else 'there  '}  {service.endpoint:16}"
               f"  {service.use}")  # fmt: skip
+    trusted = has_authority(region)
+    print(f"{'there  ' if trusted else 'MISSING'}  {'rds authority':16}  "
+          "whom functions trust to be the database")  # fmt: skip
     for service in GLOBAL:
         print(f"global   {service.endpoint:16}  {service.use}")
     if lacking:
         print(
             f"{region} lacks {len(lacking)} services, as botocore {botocore.__version__} knows it",
+            file=sys.stderr,
+        )
+        return 1
+    if not trusted:
+        print(
+            f"functions know no authority of RDS in {region}: add it to {AUTHORITIES.name} "
+            '(RDS user guide, "Certificate bundles"), or use database=external',
             file=sys.stderr,
         )
         return 1

@@ -194,6 +194,10 @@ class OperationsSettings:
     """Who is told, and of what."""
 
     monthly_budget_usd: Positive
+    cost_anomalies: bool
+    """Whether unusual costs are watched for. Only where Cost Explorer has been opened once, and not
+    in a member account of an organization, whose tags are its management account's.
+    """
     alarm_email: str | None = None
 
 
@@ -278,8 +282,16 @@ def _check(at: str, settings: StageSettings) -> None:
         raise SettingsError(f"context: {at}.network.cidr: {error}") from None
     if not 16 <= network.prefixlen <= 24:
         raise SettingsError(f"context: {at}.network.cidr: must be between /16 and /24")
-    if database.rds.most_storage_gb < database.rds.storage_gb:
-        raise SettingsError(f"context: {at}.database.rds.most_storage_gb: less than storage_gb")
+    # RDS takes no limit that is nearer (RDS user guide, "Storage autoscaling").
+    if database.rds.most_storage_gb * 10 < database.rds.storage_gb * 11:
+        raise SettingsError(
+            f"context: {at}.database.rds.most_storage_gb: less than storage_gb and a tenth of it"
+        )
+    web = settings.web.domain
+    if web is not None and web.certificate_arn.split(":")[3] != "us-east-1":
+        raise SettingsError(
+            f"context: {at}.web.domain.certificate_arn: CloudFront takes one of us-east-1 alone"
+        )
     if database.aurora.most_acu < database.aurora.least_acu:
         raise SettingsError(f"context: {at}.database.aurora.most_acu: less than least_acu")
     if database.kind == "aurora" and database.aurora.least_acu == 0 and database.aurora.proxy:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra_cdk.constructs.removal import removal
 from traksense.contracts.buckets import Bucket
 
 
@@ -33,8 +34,8 @@ def private_bucket(
 ) -> s3.Bucket:
     """A bucket that nobody has but who is granted it.
 
-    ``keep``: it outlives its stack. ``expire_days``: nothing in it gets older. ``takes_logs``:
-    CloudFront writes its logs there, and does that by an ACL.
+    ``keep``: it outlives its stack; else it is emptied and goes with it. ``expire_days``: nothing
+    in it gets older. ``takes_logs``: CloudFront writes its logs there, and does that by an ACL.
     """
     return s3.Bucket(
         scope,
@@ -57,5 +58,7 @@ def private_bucket(
                 expiration=None if expire_days is None else Duration.days(expire_days),
             )
         ],
-        removal_policy=RemovalPolicy.RETAIN if keep else RemovalPolicy.DESTROY,
+        removal_policy=removal(keep=keep),
+        # CloudFormation deletes no bucket that has something in it.
+        auto_delete_objects=not keep,
     )

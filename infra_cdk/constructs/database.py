@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
+from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -43,11 +44,23 @@ ENCRYPTED_ONLY: Final = "sslmode=require"
 """Encrypted, to whoever answers."""
 
 
-class TakesRoles(Protocol):
-    """What RDS, Aurora and RDS Proxy have in common."""
-
-    def grant_connect(self, grantee: iam.IGrantable, db_user: str) -> iam.Grant:
-        """Allow a role to connect as a user."""
+def connect_as(stack: Stack, functions: Sequence[str]) -> iam.PolicyStatement:
+    """Logging in as some functions, by their names, to whichever database of the account and region
+    has these log-ins: a restored one has the name of the one before and another resource id
+    (ADR 35).
+    """
+    return iam.PolicyStatement(
+        actions=["rds-db:connect"],
+        resources=[
+            stack.format_arn(
+                service="rds-db",
+                resource="dbuser",
+                resource_name=f"*/{login_name(function)}",
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            )
+            for function in functions
+        ],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +69,6 @@ class IamAccess:
 
     address: Address
     connections: int
-    database: TakesRoles
 
     def environment(self, function: Function) -> dict[str, str]:
         """The URL with the log-in's name, for which the function signs a token."""
@@ -67,7 +79,8 @@ class IamAccess:
 
     def grant_connect(self, lambda_function: lambda_.Function, contract: Function) -> None:
         """Allow ``rds-db:connect`` as the one log-in."""
-        self.database.grant_connect(lambda_function, login_name(contract.name))
+        stack = Stack.of(lambda_function)
+        lambda_function.add_to_role_policy(connect_as(stack, [contract.name]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -13,6 +13,7 @@ from constructs import Construct
 from infra_cdk.acknowledged import acknowledge
 from infra_cdk.concurrency import shares
 from infra_cdk.constructs.names import pascal
+from infra_cdk.constructs.removal import removal
 from infra_cdk.environment import environment_of
 from infra_cdk.packages import CODE, EVERYWHERE, Packages
 from infra_cdk.permissions import statements
@@ -64,7 +65,7 @@ class PlatformFunction(Construct):
             "Log",
             log_group_name=f"/traksense/{settings.stage}/{contract.name}",
             retention=retention_of(settings.functions.log_retention_days),
-            removal_policy=RemovalPolicy.RETAIN if settings.keep_data else RemovalPolicy.DESTROY,
+            removal_policy=removal(keep=settings.keep_data),
         )
         self.role: Final = iam.Role(
             self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -13,13 +13,19 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra_cdk.acknowledged import acknowledge
-from infra_cdk.constructs.database import KEPT_FREE, OF_AWS, Address, IamAccess, TakesRoles
+from infra_cdk.constructs.database import (
+    KEPT_FREE,
+    OF_AWS,
+    Address,
+    IamAccess,
+    connect_as,
+)
 from infra_cdk.constructs.function import retention_of
+from infra_cdk.constructs.removal import removal
 from infra_cdk.places import DatabaseAccess
 from infra_cdk.settings import StageSettings
 from infra_cdk.stacks.network import POSTGRESQL, NetworkStack
 from traksense.contracts.functions import FUNCTIONS
-from traksense.db.logins import login_name
 
 ADMINISTRATOR: Final = "traksense_admin"
 
@@ -82,7 +88,7 @@ class RdsDatabase(Construct):
             copy_tags_to_snapshot=True,
             delete_automated_backups=not settings.keep_data,
             deletion_protection=settings.keep_data,
-            removal_policy=_removal(settings),
+            removal_policy=removal(keep=settings.keep_data),
             auto_minor_version_upgrade=True,
             enable_performance_insights=rds_.performance_insights,
             cloudwatch_logs_exports=["postgresql", "upgrade"],
@@ -97,7 +103,7 @@ class RdsDatabase(Construct):
         self.administrator: Final[secretsmanager.ISecret] = self.instance.secret
         self.direct: Final = _address(self.instance.instance_endpoint.hostname, database.name)
         target = rds.ProxyTarget.from_instance(self.instance) if database.has_proxy else None
-        self.access: Final = _access(self, settings, network, self.direct, self.instance, target)
+        self.access: Final = _access(self, settings, network, self.direct, target)
 
 
 class AuroraDatabase(Construct):
@@ -140,7 +146,7 @@ class AuroraDatabase(Construct):
             copy_tags_to_snapshot=True,
             delete_automated_backups=not settings.keep_data,
             deletion_protection=settings.keep_data,
-            removal_policy=_removal(settings),
+            removal_policy=removal(keep=settings.keep_data),
             cloudwatch_logs_exports=["postgresql"],
         )
         self.cluster.node.add_dependency(*logged)
@@ -151,7 +157,7 @@ class AuroraDatabase(Construct):
         self.administrator: Final[secretsmanager.ISecret] = self.cluster.secret
         self.direct: Final = _address(self.cluster.cluster_endpoint.hostname, database.name)
         target = rds.ProxyTarget.from_cluster(self.cluster) if database.has_proxy else None
-        self.access: Final = _access(self, settings, network, self.direct, self.cluster, target)
+        self.access: Final = _access(self, settings, network, self.direct, target)
 
 
 def _serverless(
@@ -173,22 +179,23 @@ def _access(
     settings: StageSettings,
     network: NetworkStack,
     direct: Address,
-    database: TakesRoles,
     target: rds.ProxyTarget | None,
 ) -> DatabaseAccess:
     """``target``: of a proxy before the database, where the stage has one."""
     most = settings.database.connections - KEPT_FREE
+    # Exported whoever imports it: CloudFormation takes no export away that another stack imports
+    # yet, and so a proxy could neither be put before a database nor be taken away.
+    Stack.of(scope).export_value(direct.host)
     if target is None:
-        return IamAccess(direct, most, database)
-    proxy = _proxy(scope, settings, network, database, target)
-    return IamAccess(_address(proxy.endpoint, settings.database.name), most, proxy)
+        return IamAccess(direct, most)
+    proxy = _proxy(scope, settings, network, target)
+    return IamAccess(_address(proxy.endpoint, settings.database.name), most)
 
 
 def _proxy(
     scope: Construct,
     settings: StageSettings,
     network: NetworkStack,
-    database: TakesRoles,
     target: rds.ProxyTarget,
 ) -> rds.DatabaseProxy:
     """Functions prove themselves to it by their role, and it does so to the database, as the
@@ -200,10 +207,9 @@ def _proxy(
         assumed_by=iam.ServicePrincipal("rds.amazonaws.com"),
         description="RDS Proxy: to log in to the database as the functions do",
     )
-    for function in FUNCTIONS:
-        if function.database_roles:
-            database.grant_connect(role, login_name(function.name))
-    return rds.DatabaseProxy(
+    functions = [function.name for function in FUNCTIONS if function.database_roles]
+    role.add_to_policy(connect_as(Stack.of(scope), functions))
+    proxy = rds.DatabaseProxy(
         scope,
         "Proxy",
         db_proxy_name=name_of(settings),
@@ -218,6 +224,8 @@ def _proxy(
         max_connections_percent=_MOST_OF_THE_CONNECTIONS,
         borrow_timeout=Duration.seconds(10),
     )
+    proxy.node.add_dependency(*_logs(scope, settings, "/aws/rds/proxy", name_of(settings)))
+    return proxy
 
 
 def _logs(
@@ -230,7 +238,7 @@ def _logs(
             f"Log-{name}",
             log_group_name=f"{prefix}/{name}",
             retention=retention_of(settings.functions.log_retention_days),
-            removal_policy=_removal(settings),
+            removal_policy=removal(keep=settings.keep_data),
         )
         for name in names
     ]
@@ -255,7 +263,3 @@ def group_of(scope: Construct, network: NetworkStack) -> ec2.ISecurityGroup:
 
 def _address(host: str, name: str) -> Address:
     return Address(host, POSTGRESQL, name, OF_AWS)
-
-
-def _removal(settings: StageSettings) -> RemovalPolicy:
-    return RemovalPolicy.RETAIN if settings.keep_data else RemovalPolicy.DESTROY

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from aws_cdk import Stack
 from aws_cdk import aws_apigateway as apigateway
 from constructs import Construct
 
@@ -83,9 +84,17 @@ class Methods(Construct):
             for path, method, is_public in described
         ]
         answers = [self._answer(kind, status) for kind, status in GATEWAY_RESPONSES.items()]
-        # A deployment is a picture of the methods: with other ones it is another deployment.
+        # A deployment is a picture of all this: where any of it differs it is another deployment.
+        pictured = [
+            [list(each) for each in described],
+            [[each.response_type, each.status_code, each.response_parameters,
+              each.response_templates] for each in answers],
+            [authorizer.type, authorizer.identity_source, pool_arn],
+            [uri, INTEGRATION_MS],
+            [api.binary_media_types, api.minimum_compression_size],
+        ]  # fmt: skip
         digest = hashlib.sha256(
-            json.dumps([described, {k: v.value for k, v in GATEWAY_RESPONSES.items()}]).encode()
+            json.dumps(Stack.of(self).resolve(pictured), sort_keys=True).encode()
         ).hexdigest()[:16]
         self.deployment: Final = apigateway.CfnDeployment(
             self, f"Deployment{digest}", rest_api_id=api.ref, description=f"Routes {digest}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from aws_cdk import CfnResource, RemovalPolicy
+from aws_cdk import CfnResource
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra_cdk.constructs.removal import removal
 from infra_cdk.places import Places, made
 from infra_cdk.settings import Mfa, StageSettings
 from traksense.contracts.user_pool import (
@@ -49,9 +50,7 @@ class Users(Construct):
                 **_mail(settings, places),
             },
         )
-        pool.apply_removal_policy(
-            RemovalPolicy.RETAIN if settings.keep_data else RemovalPolicy.DESTROY
-        )
+        pool.apply_removal_policy(removal(keep=settings.keep_data))
         arn = pool.get_att("Arn").to_string()
         for trigger, function in triggers.items():
             lambda_.CfnPermission(

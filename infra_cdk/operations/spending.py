@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from aws_cdk import Stack
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_ce as ce
 from aws_cdk import aws_sns as sns
 from constructs import Construct
+
+from infra_cdk.settings import OperationsSettings
 
 LEAST_ANOMALY_USD: Final = 20
 
@@ -16,8 +19,17 @@ LEAST_ANOMALY_USD: Final = 20
 class Spending(Construct):
     """A budget of the account's month, and a watch for anomalies of the stage's costs."""
 
-    def __init__(self, scope: Construct, stage: str, monthly_usd: int, topic: sns.ITopic) -> None:
+    def __init__(
+        self, scope: Construct, stage: str, operations: OperationsSettings, topic: sns.ITopic
+    ) -> None:
         super().__init__(scope, "Spending")
+        self._budget(stage, operations.monthly_budget_usd, topic)
+        if operations.cost_anomalies:
+            self._anomalies(stage, operations.monthly_budget_usd, topic)
+        # Both try whether they may publish, before the topic's policy would let them.
+        self.node.add_dependency(topic)
+
+    def _budget(self, stage: str, monthly_usd: int, topic: sns.ITopic) -> None:
         subscribers = [
             budgets.CfnBudget.SubscriberProperty(subscription_type="SNS", address=topic.topic_arn)
         ]
@@ -26,7 +38,8 @@ class Spending(Construct):
             self,
             "Budget",
             budget=budgets.CfnBudget.BudgetDataProperty(
-                budget_name=f"traksense-{stage}",
+                # An account has its budgets in no region.
+                budget_name=f"traksense-{stage}-{Stack.of(self).region}",
                 budget_type="COST",
                 time_unit="MONTHLY",
                 budget_limit=budgets.CfnBudget.SpendProperty(amount=monthly_usd, unit="USD"),
@@ -44,6 +57,8 @@ class Spending(Construct):
                 for kind, percent in (("ACTUAL", 80), ("ACTUAL", 100), ("FORECASTED", 100))
             ],
         )
+
+    def _anomalies(self, stage: str, monthly_usd: int, topic: sns.ITopic) -> None:
         # A monitor of services may exist once in an account, and new accounts have one; one of a
         # tag may be made by each stage.
         monitor = ce.CfnAnomalyMonitor(

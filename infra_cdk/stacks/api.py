@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from aws_cdk import Fn, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_certificatemanager as certificates
 from aws_cdk import aws_iam as iam
@@ -18,6 +18,7 @@ from constructs import Construct
 
 from functions.api.app import app
 from infra_cdk.constructs.function import retention_of
+from infra_cdk.constructs.removal import removal
 from infra_cdk.constructs.rest_api import Methods
 from infra_cdk.constructs.surroundings import Surroundings
 from infra_cdk.constructs.users import Users
@@ -79,6 +80,7 @@ class ApiStack(Stack):
             ),
         )
         self.stage: Final = self._stage(settings, api, methods)
+        CfnOutput(self, "UserPoolId", value=self.users.pool_id, description="Of people's log-ins")
         if settings.api.waf:
             self._firewall(settings, api)
         if settings.api.domain is not None:
@@ -92,7 +94,7 @@ class ApiStack(Stack):
             "AccessLog",
             log_group_name=f"/traksense/{settings.stage}/api-access",
             retention=retention_of(settings.functions.log_retention_days),
-            removal_policy=RemovalPolicy.RETAIN if settings.keep_data else RemovalPolicy.DESTROY,
+            removal_policy=removal(keep=settings.keep_data),
         )
         stage = apigateway.CfnStage(
             self,
@@ -116,7 +118,15 @@ class ApiStack(Stack):
                 )
             ],
         )
-        stage.node.add_dependency(self._logging())
+        errors = logs.LogGroup(
+            self,
+            "ErrorLog",
+            # Made before API Gateway makes it itself under this name, which would keep it for ever.
+            log_group_name=f"API-Gateway-Execution-Logs_{api.ref}/{API_STAGE}",
+            retention=retention_of(settings.functions.log_retention_days),
+            removal_policy=removal(keep=settings.keep_data),
+        )
+        stage.node.add_dependency(self._logging(), errors)
         return stage
 
     def _logging(self) -> apigateway.CfnAccount:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
@@ -13,6 +13,7 @@ from constructs import Construct
 from infra_cdk.constructs.bucket import bucket_of
 from infra_cdk.constructs.function import retention_of
 from infra_cdk.constructs.mail import Mail
+from infra_cdk.constructs.removal import removal
 from infra_cdk.constructs.surroundings import Surroundings
 from infra_cdk.packaging.targets import ROOT
 from infra_cdk.settings import StageSettings
@@ -99,5 +100,5 @@ class ExportsStack(Stack):
             # Under this name no resource policy has to list it (its size is limited).
             log_group_name=f"/aws/vendedlogs/states/traksense-{settings.stage}-export",
             retention=retention_of(settings.functions.log_retention_days),
-            removal_policy=RemovalPolicy.RETAIN if settings.keep_data else RemovalPolicy.DESTROY,
+            removal_policy=removal(keep=settings.keep_data),
         )

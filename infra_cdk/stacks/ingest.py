@@ -227,7 +227,8 @@ class IngestStack(Stack):
         role = iam.Role(
             self,
             "Provisioning",
-            role_name=f"traksense-{around.settings.stage}-provisioning",
+            # An account has its roles in no region: the same stage may be in a second one.
+            role_name=f"traksense-{around.settings.stage}-provisioning-{self.region}",
             assumed_by=iam.AccountRootPrincipal().with_conditions(
                 {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
             ),

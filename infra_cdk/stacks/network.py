@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import RemovalPolicy, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra_cdk.acknowledged import acknowledge
+from infra_cdk.constructs.removal import removal
 from infra_cdk.settings import StageSettings
 
 POSTGRESQL: Final = 5432
@@ -67,9 +68,10 @@ class NetworkStack(Stack):
         )
         self._let_through(settings)
         if provider is not None:
-            provider.connections.allow_from(
-                self.functions_security_group, ec2.Port.tcp(443), "HTTPS of functions"
-            )
+            for port, what in _ways_out(settings).items():
+                provider.connections.allow_from(
+                    self.functions_security_group, ec2.Port.tcp(port), what
+                )
             for instance in provider.gateway_instances:
                 acknowledge(instance, "EC26", "it forwards, and keeps nothing on its disk")
                 acknowledge(instance, "EC28", "five minutes are soon enough for what can be down")
@@ -102,12 +104,18 @@ class NetworkStack(Stack):
                     self,
                     "RefusedLog",
                     retention=logs.RetentionDays.ONE_MONTH,
-                    removal_policy=(
-                        RemovalPolicy.RETAIN if settings.keep_data else RemovalPolicy.DESTROY
-                    ),
+                    removal_policy=removal(keep=settings.keep_data),
                 )
             ),
         )
+
+
+def _ways_out(settings: StageSettings) -> dict[int, str]:
+    """Ports that functions reach outside, and what for."""
+    out = {443: "HTTPS of functions"}
+    if settings.database.kind == "external":
+        out.setdefault(settings.database.external.port, "the database of functions")
+    return out
 
 
 def _nat_instance() -> ec2.NatInstanceProviderV2:

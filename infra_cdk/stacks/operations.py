@@ -34,11 +34,11 @@ class OperationsStack(Stack):
         action = actions.SnsAction(self.topic)
         self.alarms: Final = [self._alarm(settings, each, action) for each in alarms(watched)]
         dashboard = cloudwatch.Dashboard(
-            self, "Dashboard", dashboard_name=f"traksense-{settings.stage}"
+            self, "Dashboard", dashboard_name=f"traksense-{settings.stage}-{self.region}"
         )
         for row in rows(watched, self.alarms):
             dashboard.add_widgets(*row)
-        Spending(self, settings.stage, settings.operations.monthly_budget_usd, self.topic)
+        Spending(self, settings.stage, settings.operations, self.topic)
 
     def _topic(self, settings: StageSettings) -> sns.Topic:
         # A key of its own: AWS' key for SNS lets no alarm publish.

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import Duration, Fn, RemovalPolicy, SecretValue, Stack
+from aws_cdk import CfnOutput, Duration, Fn, RemovalPolicy, SecretValue, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_certificatemanager as certificates
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_route53 as route53
 from aws_cdk import aws_route53_targets as targets
-from aws_cdk import aws_s3_deployment as deployment
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from functions.api.app import app
 from infra_cdk.constructs.bucket import private_bucket
-from infra_cdk.packaging.targets import ROOT
 from infra_cdk.places import Places
 from infra_cdk.settings import DomainSettings, PriceClass, StageSettings
 from traksense.auth.origin import ADDRESS_HEADER, SECRET_HEADER
@@ -46,6 +44,7 @@ class WebStack(Stack):
     """CloudFront before the page's bucket and before an API that has no methods yet.
 
     The API's methods are another stack's: they need a function that has to know the page's address.
+    So are the page's files, which ask that API: they come when it has its methods.
     """
 
     def __init__(self, scope: Construct, settings: StageSettings, places: Places) -> None:
@@ -77,19 +76,26 @@ class WebStack(Stack):
             self, "Logs", keep=settings.keep_data, expire_days=LOG_DAYS, takes_logs=True
         )
         self.distribution: Final = self._distribution(settings, secret)
-        self._page()
         domain = settings.web.domain
         if domain is not None:
             self._record(domain)
         name = domain.name if domain is not None else self.distribution.distribution_domain_name
         places.web_url = Fn.join("", ["https://", name])
+        CfnOutput(self, "PageAddress", value=places.web_url, description="Of the page and the API")
         places.origin_secret = secret
 
     def _distribution(self, settings: StageSettings, secret: str) -> cloudfront.Distribution:
         domain = settings.web.domain
-        headers = self._headers()
+        headers = self._headers(settings)
         page_behaviour = cloudfront.BehaviorOptions(
-            origin=origins.S3BucketOrigin.with_origin_access_control(self.files),
+            origin=origins.S3BucketOrigin.with_origin_access_control(
+                self.files,
+                origin_access_control=cloudfront.S3OriginAccessControl(
+                    self,
+                    "PageAccess",
+                    origin_access_control_name=f"traksense-{settings.stage}-{self.region}",
+                ),
+            ),
             viewer_protocol_policy=cloudfront.ViewerProtocolPolicy.REDIRECT_TO_HTTPS,
             cache_policy=cloudfront.CachePolicy.CACHING_OPTIMIZED,
             response_headers_policy=headers,
@@ -145,12 +151,14 @@ class WebStack(Stack):
             ),
         )
 
-    def _headers(self) -> cloudfront.ResponseHeadersPolicy:
+    def _headers(self, settings: StageSettings) -> cloudfront.ResponseHeadersPolicy:
         """What the local gateway sends as well, and that this name is one of HTTPS."""
         own = dict(page.SECURITY_HEADERS)
         return cloudfront.ResponseHeadersPolicy(
             self,
             "Headers",
+            # An account has them in no region: the same stage may be in a second one.
+            response_headers_policy_name=f"traksense-{settings.stage}-{self.region}",
             security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
                 content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
                     content_security_policy=own.pop("Content-Security-Policy"), override=False
@@ -177,27 +185,6 @@ class WebStack(Stack):
                 ]
             ),
         )
-
-    def _page(self) -> None:
-        """The files of the page and of what it loads; edges keep nothing of earlier ones."""
-        into, folder, file = page.VENDOR
-        for name, source, prefix, left_out in (
-            ("Files", ROOT / "web", None, ["*.d.ts"]),
-            ("Vendor", ROOT / folder, into, ["**", f"!{file}"]),
-        ):
-            deployment.BucketDeployment(
-                self,
-                name,
-                sources=[deployment.Source.asset(str(source), exclude=left_out)],
-                destination_bucket=self.files,
-                destination_key_prefix=prefix,
-                # Of the page's files alone: the other ones lie beside them.
-                prune=prefix is not None,
-                cache_control=[deployment.CacheControl.from_string("no-cache")],
-                distribution=self.distribution,
-                distribution_paths=["/*"],
-                memory_limit=256,
-            )
 
     def _record(self, domain: DomainSettings) -> None:
         if domain.hosted_zone_id is None:

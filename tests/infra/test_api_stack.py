@@ -123,7 +123,7 @@ def test_the_pool_is_the_one_of_the_contract(prod: Templates, dev: Templates) ->
     assert properties["Schema"] == attribute_parameters(USER_POOL)
     assert properties["MfaConfiguration"] == "OPTIONAL"
     assert properties["LambdaConfig"].keys() == USER_POOL.triggers.keys()
-    assert pool["DeletionPolicy"] == "Retain"
+    assert pool["DeletionPolicy"] == "RetainExceptOnCreate"
     (client,) = of_type(prod["api"], "AWS::Cognito::UserPoolClient").values()
     for name, value in client_parameters(USER_POOL.client).items():
         assert client["Properties"][name] == value

@@ -88,7 +88,8 @@ def test_prods_database_is_encrypted_protected_and_restorable_for_five_weeks(
     prod: tuple[Template, Template],
 ) -> None:
     (instance,) = of_type(prod[0], "AWS::RDS::DBInstance").values()
-    assert (instance["DeletionPolicy"], instance["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert instance["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert instance["UpdateReplacePolicy"] == "Retain"
     properties = instance["Properties"]
     assert properties["MultiAZ"] is True
     assert properties["StorageEncrypted"] is True
@@ -167,10 +168,46 @@ def test_functions_reach_prods_database_by_the_proxy_and_a_migration_past_it(
 def test_the_proxy_logs_in_as_each_function_and_as_nobody_else(
     prod: tuple[Template, Template],
 ) -> None:
-    found = str([each["Resource"] for each in statements(prod[0], "rds-db:connect")])
-    logins = set(re.findall(r"/(\w+)'", found))
+    (statement,) = statements(prod[0], "rds-db:connect")
+    logins = set(re.findall(r":dbuser:\*/(\w+)'", str(statement["Resource"])))
     assert logins == {f"traksense_login_{f.name}" for f in FUNCTIONS if f.database_roles}
-    assert "*" not in found
+    assert len(statement["Resource"]) == len(logins)
+
+
+def test_a_restored_database_under_the_old_name_lets_functions_and_the_proxy_in(
+    dev: tuple[Template, Template], prod: tuple[Template, Template]
+) -> None:
+    for template in (*dev, *prod):
+        for statement in statements(template, "rds-db:connect"):
+            # Its resource id is another one, which no policy may go by.
+            assert ":dbuser:*/traksense_login_" in str(statement["Resource"])
+            assert "ResourceId" not in str(statement["Resource"])
+
+
+def test_a_proxy_can_be_put_before_the_database_and_taken_away(
+    dev: tuple[Template, Template], prod: tuple[Template, Template]
+) -> None:
+    def exported(template: Template) -> set[str]:
+        return {
+            each["Export"]["Name"].partition(":")[2]
+            for each in template["Outputs"].values()
+            if "Export" in each
+        }
+
+    with_proxy, without = exported(prod[0]), exported(dev[0])
+    assert without < with_proxy, "what functions import is there until they import something else"
+    assert any("EndpointAddress" in name for name in without)
+
+
+def test_the_proxys_log_ends_as_well(prod: tuple[Template, Template]) -> None:
+    groups = of_type(prod[0], "AWS::Logs::LogGroup")
+    (name,) = [
+        key
+        for key, each in groups.items()
+        if each["Properties"]["LogGroupName"] == "/aws/rds/proxy/traksense-prod"
+    ]
+    (proxy,) = of_type(prod[0], "AWS::RDS::DBProxy").values()
+    assert name in proxy["DependsOn"]
 
 
 def test_the_migration_waits_for_its_function_and_database_and_changes_with_the_sql(

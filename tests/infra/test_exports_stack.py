@@ -35,9 +35,11 @@ def test_the_machine_may_call_its_steps_and_nothing_else(prod: Templates) -> Non
     ]
     calls = [each for each in policy if each["Action"] == "lambda:InvokeFunction"]
     assert len(calls) == 1
-    assert {each["Fn::GetAtt"][0] for each in calls[0]["Resource"]} == set(
-        of_type(template, "AWS::Lambda::Function")
-    )
+    assert {each["Fn::GetAtt"][0] for each in calls[0]["Resource"]} == {
+        name
+        for name, each in of_type(template, "AWS::Lambda::Function").items()
+        if "FunctionName" in each["Properties"]  # the CDK's own has none
+    }
     assert machine["Properties"]["LoggingConfiguration"]["IncludeExecutionData"] is False
 
 
@@ -63,7 +65,7 @@ def test_functions_that_mail_send_with_the_set_and_look_at_the_list(prod: Templa
         (function,) = [
             each["Properties"]
             for each in of_type(template, "AWS::Lambda::Function").values()
-            if each["Properties"]["FunctionName"] == f"traksense-prod-{name}"
+            if each["Properties"].get("FunctionName") == f"traksense-prod-{name}"
         ]
         variables = function["Environment"]["Variables"]
         assert variables["TRAKSENSE_MAIL_CONFIGURATION_SET"] == {"Ref": chosen}
@@ -80,4 +82,4 @@ def test_functions_that_mail_send_with_the_set_and_look_at_the_list(prod: Templa
 def test_tombstones_are_kept_in_every_version(prod: Templates) -> None:
     (bucket,) = of_type(prod["maintenance"], "AWS::S3::Bucket").values()
     assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
-    assert bucket["DeletionPolicy"] == "Retain"
+    assert bucket["DeletionPolicy"] == "RetainExceptOnCreate"

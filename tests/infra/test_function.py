@@ -70,7 +70,7 @@ def test_a_function_with_a_database_is_made_as_the_manifest_says(tmp_path: Path)
     }
     (log,) = of_type(template, "AWS::Logs::LogGroup").values()
     assert log["Properties"] == {"LogGroupName": "/traksense/prod/ingest", "RetentionInDays": 90}
-    assert log["DeletionPolicy"] == "Retain"
+    assert log["DeletionPolicy"] == "RetainExceptOnCreate"
     assert properties["LoggingConfig"]["LogGroup"]["Ref"].startswith("IngestLog")
     allowed = {action for statement in statements(template) for action in statement["Action"]}
     assert {each for each in allowed if not each.startswith("ec2:")} == {

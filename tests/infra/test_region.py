@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from infra_cdk.region import GLOBAL, REGIONAL, main, missing, unknown_namespaces
+from infra_cdk.region import (
+    GLOBAL,
+    REGIONAL,
+    has_authority,
+    main,
+    missing,
+    unknown_namespaces,
+)
 from tests.infra.conftest import Templates
 
 
@@ -32,6 +39,18 @@ def test_a_region_without_a_service_is_told_which(capsys: pytest.CaptureFixture[
     told = capsys.readouterr()
     assert "MISSING" in told.out
     assert "mars-north-1 lacks" in told.err
+
+
+def test_a_region_whose_databases_functions_would_not_trust_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert has_authority("sa-east-1")
+    # It has every service, and an authority that is younger than the list of them.
+    assert main(["il-central-1"]) == 1
+    told = capsys.readouterr()
+    assert "MISSING  rds authority" in told.out
+    assert "no authority of RDS in il-central-1" in told.err
+    assert main(["eu-central-1"]) == 0
 
 
 def test_every_name_of_a_service_is_one_that_botocore_knows() -> None:

@@ -73,6 +73,12 @@ def test_whether_there_is_a_proxy_is_said_by_the_kind_that_is_chosen(
         ("database.rds.instance_type", "db.t4g.micro", "database.rds.instance_type: "),
         ("database.rds.most_storage_gb", 20 - 1, "database.rds.most_storage_gb: "),
         ("database.rds.storage_gb", 51, "database.rds.most_storage_gb: less than storage_gb"),
+        ("database.rds.most_storage_gb", 21, "database.rds.most_storage_gb: less than storage_gb"),
+        (
+            "web.domain",
+            {"name": "acme.example", "certificate_arn": "arn:aws:acm:sa-east-1:1:certificate/a"},
+            "stages.dev.web.domain.certificate_arn: CloudFront takes one of us-east-1 alone",
+        ),
         ("database.aurora.least_acu", 0.3, "database.aurora.least_acu: "),
         ("database.aurora.least_acu", 8, "database.aurora.most_acu: less than least_acu"),
         ("functions.log_retention_days", 8, "functions.log_retention_days: "),

@@ -43,11 +43,13 @@ def new_client(
     mode: Literal["standard", "adaptive"] = "standard",
     connections: int = 10,
     signature: str | None = None,
+    addressing: Literal["virtual"] | None = None,
 ) -> BaseClient:
     """A boto3 client whose calls end well within a function's own time.
 
     ``adaptive`` slows down where the service says so, for services with low limits. ``signature``
-    is a version other than the service's usual one.
+    is a version other than the service's usual one. ``addressing`` is S3's: with ``virtual`` signed
+    addresses name the bucket's region, too.
     """
     import boto3
     from botocore.config import Config
@@ -60,6 +62,7 @@ def new_client(
             read_timeout=read_timeout_s,
             max_pool_connections=connections,
             signature_version=signature,
+            s3=None if addressing is None else {"addressing_style": addressing},
             retries={"mode": mode, "max_attempts": attempts},
         ),
     )

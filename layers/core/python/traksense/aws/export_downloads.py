@@ -7,14 +7,18 @@ dies with the credentials that signed it, so that each is made at the moment of 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from functools import partial
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
 
 from traksense.aws.clients import MakeClient, new_client
 from traksense.aws.s3 import Bucket
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+
+
+AMAZON: Final = ".amazonaws.com"
 
 
 class S3Downloads:
@@ -54,5 +58,14 @@ def disposition(name: str) -> str:
 
 
 def presigning_client(region: str) -> BaseClient:
-    """A boto3 client of S3 whose addresses are signed with version 4, in every region."""
-    return new_client("s3", region, read_timeout_s=5, attempts=2, signature="s3v4")
+    """A boto3 client of S3 whose addresses are signed with version 4 and name the region.
+
+    One without a region is answered by another one while the bucket is young, and in regions of
+    2019 and later for ever (Amazon S3 user guide, "Virtual hosting of general purpose buckets").
+    """
+    make = partial(new_client, "s3", region, read_timeout_s=5, attempts=2, signature="s3v4")
+    client = make()
+    # An emulator has no name for each bucket.
+    if (urlsplit(client.meta.endpoint_url).hostname or "").endswith(AMAZON):
+        client = make(addressing="virtual")
+    return client
