@@ -136,7 +136,10 @@ class WebStack(Stack):
             additional_behaviors=dict.fromkeys(api_patterns(), api_behaviour),
             default_root_object="index.html",
             price_class=_PRICE_CLASSES[settings.web.price_class],
-            minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
+            # Of CloudFront's own certificate it is not ours to set.
+            minimum_protocol_version=(
+                None if domain is None else cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021
+            ),
             http_version=cloudfront.HttpVersion.HTTP2_AND_3,
             enable_logging=True,
             log_bucket=self.logs,
