@@ -48,7 +48,7 @@ def make(target: Target) -> None:
         packed = folder.with_suffix(".zip")
         write(folder, packed)
         print(
-            f"build: {folder.relative_to(ROOT)}: {size_of(folder) / 1e6:.1f} MB, "
+            f"build: {target.folder.name}/{name}: {size_of(folder) / 1e6:.1f} MB, "
             f"zipped {packed.stat().st_size / 1e6:.1f} MB"
         )
 

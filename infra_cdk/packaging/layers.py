@@ -62,7 +62,7 @@ DEPS: Final = Layer(
             "event_handler", "utilities/batch", "utilities/data_masking",
             "utilities/feature_flags", "utilities/idempotency", "utilities/kafka",
             "utilities/parameters", "utilities/parser", "utilities/streaming",
-            "utilities/validation", "utilities/data_classes", "tracing",
+            "utilities/validation", "utilities/data_classes",
         )),
         "tzdata/zoneinfo/right",
     ),
@@ -74,16 +74,20 @@ PARQUET: Final = Layer(
         "pyarrow/include",
         "pyarrow/includes",
         "pyarrow/src",
-        "pyarrow/vendored/docscrape.py",
         # Arrow's other parts: remote storage, RPC, the query engine.
         "pyarrow/libarrow_flight*",
         "pyarrow/libarrow_python_flight*",
         "pyarrow/_flight*",
-        "pyarrow/libarrow_substrait*",
         "pyarrow/_substrait*",
         "pyarrow/_gcsfs*",
         "pyarrow/_azurefs*",
         "pyarrow/_orc*",
+        "pyarrow/_dataset_orc*",
+        "pyarrow/_hdfs*",
+        "pyarrow/_pyarrow_cpp_tests*",
+        # A ZIP makes copies of what were links to libarrow_python.so.N, which is what is loaded.
+        "pyarrow/libarrow_python*.so",
+        "pyarrow/libarrow_python*.so.*.*",
     ),
 )
 LAYERS: Final = (DEPS, KEYS, PARQUET)

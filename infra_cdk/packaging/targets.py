@@ -40,10 +40,10 @@ def for_lambda() -> Target:
     return Target(ROOT / "build", options, _find_python(LAMBDA_PYTHON))
 
 
-def for_this_machine() -> Target:
+def for_this_machine(folder: Path = ROOT / "build-host") -> Target:
     """This interpreter on this machine, in ``build-host/``."""
     python = Path(sys.executable)
-    return Target(ROOT / "build-host", ("--python", str(python)), python)
+    return Target(folder, ("--python", str(python)), python)
 
 
 def _find_python(version: str) -> Path | None:

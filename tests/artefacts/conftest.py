@@ -1,0 +1,25 @@
+"""What `make build HOST=1` makes, made anew from this tree, once for each worker of the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from infra_cdk.packaging import __main__ as packaging
+from infra_cdk.packaging.targets import for_this_machine
+from tests.support.lambda_runtime import Machine
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders and ZIP files for this machine's interpreter."""
+    target = for_this_machine(tmp_path_factory.mktemp("packages") / "build-host")
+    packaging.make(target)
+    return target.folder
+
+
+@pytest.fixture(scope="session")
+def machine(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """A machine on which they are unpacked."""
+    return Machine(tmp_path_factory.mktemp("machine"), packages)
