@@ -44,6 +44,8 @@ BARS: Final = (
     Bar("export_csv_vs_copy_ratio", 0.6, "×", is_least=True),
     Bar("export_worker_rss_mb", 256, "MB"),
     Bar("export_100k_to_email_s", 10, "s"),
+    Bar("import_ms_ingest", 150, "ms"),
+    Bar("import_ms_api", 300, "ms"),
 )
 
 

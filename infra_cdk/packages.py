@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from aws_cdk import aws_lambda as lambda_
 
+from infra_cdk.packaging.names import NAMES
 from infra_cdk.packaging.targets import ROOT
-
-CODE: Final = "functions"
-EVERYWHERE: Final = ("deps", "core")
-"""Layers that every function has."""
-NAMES: Final = (CODE, *EVERYWHERE, "keys", "parquet")
 
 
 class NotBuilt(Exception):

@@ -130,7 +130,7 @@ Cursor = Annotated[str, Field(description="next_cursor of the page before.")]
 class Params(BaseModel):
     """Query parameters of a route. An unknown one is an error, and so is one given refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     repeatable: ClassVar[frozenset[str]] = frozenset()
     """Parameters that may be repeated or hold a comma-separated list."""
 
@@ -142,7 +142,7 @@ class NoParams(Params):
 class Body(BaseModel):
     """The JSON body of a route."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 def read_uuid(value: str) -> UUID | None:

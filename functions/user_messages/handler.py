@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from traksense import bootstrap
 from traksense.services.user_messages import UserMessages
+from traksense.wiring import user_messages
 
 
 @cache
 def _service() -> UserMessages:
-    return bootstrap.user_messages()
+    return user_messages.user_messages()
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from infra_cdk.concurrency import shares
 from infra_cdk.constructs.names import pascal
 from infra_cdk.constructs.removal import removal
 from infra_cdk.environment import environment_of
-from infra_cdk.packages import CODE, EVERYWHERE, Packages
+from infra_cdk.packages import Packages
+from infra_cdk.packaging.names import CODE, EVERYWHERE
 from infra_cdk.permissions import statements
 from infra_cdk.places import DatabaseAccess, FunctionsNetwork, Places
 from infra_cdk.settings import StageSettings

@@ -21,6 +21,7 @@ import psycopg
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from infra_cdk.environment import DEFAULTS, LOCAL, RUNTIME
+from infra_cdk.packaging.machine import Machine
 from local.aws.identifiers import SENDER, state_machine_arn
 from local.certificates import CertificateAuthority
 from local.child import StopRequest
@@ -28,7 +29,7 @@ from local.functions_host import LARGEST_EVENT, FunctionsApp
 from local.gateway.http_server import Server
 from tests.contract.emulator import Emulator
 from tests.support import fleet
-from tests.support.lambda_runtime import LambdaProcess, Machine
+from tests.support.lambda_runtime import LambdaProcess
 from traksense.contracts.buckets import EXPORTS
 from traksense.contracts.functions import FUNCTIONS, MIGRATE, Function
 from traksense.contracts.state_machines import EXPORT

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from infra_cdk.packaging import __main__ as packaging
+from infra_cdk.packaging.machine import Machine
 from infra_cdk.packaging.targets import for_this_machine
-from tests.support.lambda_runtime import Machine
 
 
 @pytest.fixture(scope="session")

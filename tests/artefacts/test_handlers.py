@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow.parquet as parquet
 import pytest
 
+from infra_cdk.packaging.machine import Machine
 from local.bridge.event import sqs_event
 from tests.artefacts.cloud import ORIGIN_SECRET, Cloud, cloud
 from tests.support import database, fleet
-from tests.support.lambda_runtime import Machine
 from traksense.auth.identity import Role
 from traksense.contracts import functions, queues, rules
 from traksense.contracts.buckets import EXPORTS

@@ -19,8 +19,8 @@ from infra_cdk.packaging import __main__ as packaging
 from infra_cdk.packaging import layers
 from infra_cdk.packaging.archive import size_of
 from infra_cdk.packaging.compiling import compile_ahead
+from infra_cdk.packaging.machine import Machine
 from infra_cdk.packaging.targets import Target, for_lambda
-from tests.support.lambda_runtime import Machine
 from traksense.contracts.functions import FUNCTIONS, MIGRATE, Function
 
 OF_THE_SYSTEM = {

@@ -12,7 +12,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
 from infra_cdk.constructs.surroundings import Surroundings
-from infra_cdk.packages import NAMES, Packages
+from infra_cdk.packages import Packages
+from infra_cdk.packaging.names import NAMES
 from infra_cdk.settings import StageSettings, context_of_file, read
 from infra_cdk.stacks.network import NetworkStack
 from traksense.contracts.functions import Function

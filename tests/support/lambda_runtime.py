@@ -1,11 +1,8 @@
 """Functions out of their packages, laid out and run as in Lambda.
 
-Each is a process of the bare interpreter with AWS's own runtime client, which asks a Runtime API
-for events. Nothing of the source tree, nor of the environment that the tests run in, can be
-imported there: `/var/task`, `/opt`, and what Lambda itself brings along.
+Each is a process with AWS's own runtime client, which asks a Runtime API for events.
 
-Source: AWS Lambda developer guide, "Using the Lambda runtime API" and "Packaging your layer
-content".
+Source: AWS Lambda developer guide, "Using the Lambda runtime API".
 """
 
 from __future__ import annotations
@@ -13,92 +10,19 @@ from __future__ import annotations
 import json
 import queue
 import subprocess
-import sys
-import sysconfig
 import threading
 import time
 import uuid
-import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
-from infra_cdk.packages import CODE, EVERYWHERE
+from infra_cdk.packaging.machine import Machine
 from traksense.contracts.functions import Function
 
-BROUGHT_BY_LAMBDA: Final = (
-    *("awslambdaric", "runtime_client*.so", "snapshot_restore_py.py", "simplejson"),
-    *("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3"),
-)
-"""The runtime client, and boto3 with what it needs (AWS, "Lambda runtimes", Python)."""
-
 CALL_S: Final = 60.0
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A folder in which packages are unpacked as on a machine of Lambda's."""
-
-    folder: Path
-    packages: Path
-    """Where their ZIP files are."""
-    python: Path = Path(sys._base_executable)  # type: ignore[attr-defined]
-
-    @cached_property
-    def task(self) -> Path:
-        """`/var/task`."""
-        return self._unpacked("var/task", (CODE,))
-
-    @cached_property
-    def runtime(self) -> Path:
-        """`/var/runtime`: links to what the tests' environment has of it, and to nothing else."""
-        folder = self.folder / "var" / "runtime"
-        folder.mkdir(parents=True)
-        site = Path(sysconfig.get_path("purelib"))
-        for pattern in BROUGHT_BY_LAMBDA:
-            (found,) = site.glob(pattern)
-            (folder / found.name).symlink_to(found)
-        return folder
-
-    def opt(self, layers: Iterable[str]) -> Path:
-        """`/opt` of a function that has these layers besides those that all have."""
-        names = (*EVERYWHERE, *layers)
-        return self._unpacked("-".join(names) + "/opt", names)
-
-    def _unpacked(self, name: str, packages: Iterable[str]) -> Path:
-        folder = self.folder / name
-        if not folder.exists():
-            for package in packages:
-                with zipfile.ZipFile(self.packages / f"{package}.zip") as archive:
-                    archive.extractall(folder)
-        return folder
-
-    def environment(self, function: Function) -> dict[str, str]:
-        """What Lambda sets for each function, and nothing of this process's own."""
-        return {
-            "PATH": "/usr/bin:/bin",
-            "LANG": "en_US.UTF-8",
-            "TZ": ":UTC",
-            "PYTHONPATH": f"{self.opt(function.layers) / 'python'}:{self.runtime}",
-            "LAMBDA_TASK_ROOT": str(self.task),
-            "AWS_LAMBDA_FUNCTION_NAME": f"traksense-test-{function.name}",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        }
-
-    def run(self, function: Function, code: str) -> str:
-        """What a program prints that runs where a function does."""
-        return subprocess.run(
-            [self.python, "-S", "-s", "-c", code],
-            cwd=self.task,
-            env=self.environment(function),
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
 
 
 @dataclass(frozen=True, slots=True)

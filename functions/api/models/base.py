@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 class Answer(BaseModel):
     """Base of every answer: made from the services' own records by attribute."""
 
-    model_config = ConfigDict(from_attributes=True, frozen=True)
+    model_config = ConfigDict(from_attributes=True, frozen=True, defer_build=True)
 
 
 class ListAnswer(Answer, Generic[Item]):

@@ -33,7 +33,9 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 class Part(BaseModel):
     """A part of a body, or of an answer that shows it as it was written."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, from_attributes=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, from_attributes=True, defer_build=True
+    )
 
 
 LabelsModel = Annotated[

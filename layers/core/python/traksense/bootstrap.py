@@ -15,7 +15,6 @@ from traksense.settings import (
     DatabaseAuthentication,
     DeploymentSettings,
     FunctionSettings,
-    MessageSettings,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from traksense.services.ingest import IngestService
     from traksense.services.maintenance import MaintenanceService
     from traksense.services.rotation import Rotation
-    from traksense.services.user_messages import UserMessages
 
 
 def start(function: str) -> tuple[FunctionSettings, Database]:
@@ -214,15 +212,6 @@ def export_mail_of(
         ),
         settings.web_url,
     )
-
-
-def user_messages() -> UserMessages:
-    """The service behind the user messages function. Raises ConfigurationError."""
-    from traksense.services.user_messages import UserMessages
-
-    settings = MessageSettings.from_environment()
-    configure_logging("user_messages", settings.log_level)
-    return UserMessages(settings.web_url)
 
 
 def schema() -> Schema:
