@@ -20,7 +20,7 @@ import boto3
 import psycopg
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
-from infra_cdk.environment import DEFAULTS, LOCAL, RUNTIME
+from infra_cdk.environment import DEFAULTS, LOCAL
 from infra_cdk.packaging.machine import Machine
 from local.aws.identifiers import SENDER, state_machine_arn
 from local.certificates import CertificateAuthority
@@ -53,6 +53,8 @@ class Cloud:
     """The administrator's."""
     environment: dict[str, str]
     """What AWS's clients, and the stand-ins for its services, need."""
+    vault: Any
+    """A client of Secrets Manager."""
     secrets: dict[str, str]
     """ARNs of the log-ins' secrets by function; the administrator's as ``administrator``."""
     answers: queue.Queue[dict[str, Any]]
@@ -94,7 +96,7 @@ class Cloud:
             "TRAKSENSE_MAIL_FROM": f"TrakSense <{SENDER}>",
             "TRAKSENSE_WEB_URL": "https://traksense.example",
         }
-        wanted = set(function.environment) - DEFAULTS - LOCAL - RUNTIME - AWAY
+        wanted = set(function.environment) - DEFAULTS - LOCAL - AWAY
         return {name: known[name] for name in sorted(wanted)}
 
     def _without_password(self, function: Function) -> str:
@@ -160,10 +162,17 @@ def cloud(machine: Machine, home: Path, database_url: str) -> Iterator[Cloud]:
         )
         stack.callback(emulator.stop)
         emulator.client("s3").create_bucket(Bucket=TOMBSTONES)
-        vault = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-        vault.start()
-        stack.callback(vault.stop)
-        vault_url = f"http://127.0.0.1:{vault.get_host_and_port()[1]}"
+        moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        moto.start()
+        stack.callback(moto.stop)
+        vault_url = f"http://127.0.0.1:{moto.get_host_and_port()[1]}"
+        vault = boto3.session.Session().client(
+            "secretsmanager",
+            endpoint_url=vault_url,
+            region_name="us-east-1",
+            aws_access_key_id="AKIATESTING",
+            aws_secret_access_key="testing",
+        )
         authority = CertificateAuthority(home / "certificates")
         answers = queue.Queue[dict[str, Any]]()
         made = Cloud(
@@ -180,7 +189,8 @@ def cloud(machine: Machine, home: Path, database_url: str) -> Iterator[Cloud]:
                 "AWS_ENDPOINT_URL_SECRETS_MANAGER": vault_url,
                 "SSL_CERT_FILE": str(authority.ca_path),
             },
-            _secrets(vault_url, database_url),
+            vault,
+            _secrets(vault, database_url),
             answers,
             _cloudformation(authority, answers, stack),
             stack,
@@ -189,14 +199,7 @@ def cloud(machine: Machine, home: Path, database_url: str) -> Iterator[Cloud]:
         yield made
 
 
-def _secrets(vault_url: str, database_url: str) -> dict[str, str]:
-    client = boto3.session.Session().client(
-        "secretsmanager",
-        endpoint_url=vault_url,
-        region_name="us-east-1",
-        aws_access_key_id="AKIATESTING",
-        aws_secret_access_key="testing",
-    )
+def _secrets(client: Any, database_url: str) -> dict[str, str]:
     parts = urlsplit(database_url)
     logins = {
         each.name: (login_name(each.name), f"passwörd of {each.name}")
@@ -204,13 +207,17 @@ def _secrets(vault_url: str, database_url: str) -> dict[str, str]:
         if each.database_roles
     }
     logins["administrator"] = (parts.username or "", parts.password or "unused")
-    return {
-        name: client.create_secret(
-            Name=f"traksense-test-{name}",
-            SecretString=json.dumps({"username": user, "password": password}),
-        )["ARN"]
-        for name, (user, password) in logins.items()
-    }
+    return {name: _secret(client, name, *login) for name, login in logins.items()}
+
+
+def _secret(client: Any, name: str, user: str, password: str) -> str:
+    made: str = client.create_secret(Name=f"traksense-test-{name}")["ARN"]
+    # Before it has a value: moto would call a function of its own.
+    client.rotate_secret(SecretId=made, RotationRules={"AutomaticallyAfterDays": 30})
+    client.put_secret_value(
+        SecretId=made, SecretString=json.dumps({"username": user, "password": password})
+    )
+    return made
 
 
 def _serve(server: Server, stack: ExitStack) -> int:

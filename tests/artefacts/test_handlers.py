@@ -6,10 +6,12 @@ import csv
 import io
 import json
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import pyarrow.parquet as parquet
 import pytest
 
@@ -20,9 +22,11 @@ from tests.support import database, fleet
 from traksense.auth.identity import Role
 from traksense.contracts import functions, queues, rules
 from traksense.contracts.buckets import EXPORTS
-from traksense.contracts.functions import FUNCTIONS, MIGRATE
+from traksense.contracts.functions import FUNCTIONS
 from traksense.contracts.schedules import SCHEDULES, Schedule
 from traksense.contracts.topics import PresenceTopic
+from traksense.db.logins import with_login
+from traksense.services.rotation import STEPS
 
 TRIED = {
     "queue": {"ingest", "device_events"},
@@ -33,6 +37,7 @@ TRIED = {
         "export_plan", "export_chunk", "export_finish", "export_notify", "export_fail",
     },
     "deployment": {"migrate"},
+    "rotation": {"rotate"},
 }  # fmt: skip
 """What the tests below call, by what triggers it."""
 
@@ -67,7 +72,7 @@ def platform(
 
 def test_each_function_is_called_here_by_its_trigger() -> None:
     of_manifest: dict[str, set[str]] = {}
-    for function in (*FUNCTIONS, MIGRATE):
+    for function in FUNCTIONS:
         of_manifest.setdefault(function.trigger, set()).add(function.name)
     assert of_manifest == TRIED
 
@@ -318,3 +323,25 @@ def test_an_export_that_no_longer_runs_is_ended_by_the_name_of_its_error(platfor
     assert any("/var/task/functions/exports/plan.py" in line for line in payload["stackTrace"])
     error = {"Error": payload["errorType"], "Cause": json.dumps(payload)}
     assert platform.function(functions.EXPORT_FAIL).answer({**run, "error": error})
+
+
+def test_a_rotation_changes_the_password_that_a_function_shows(platform: Cloud) -> None:
+    secret = platform.secrets[functions.DEVICE_EVENTS.name]
+    value = json.loads(platform.vault.get_secret_value(SecretId=secret)["SecretString"])
+    version = str(uuid.uuid4())
+    # As after a first try that ended behind its first step.
+    platform.vault.put_secret_value(
+        SecretId=secret,
+        ClientRequestToken=version,
+        SecretString=json.dumps({**value, "password": "a new one"}),
+        VersionStages=["AWSPENDING"],
+    )
+    for step in STEPS:
+        event = {"Step": step, "SecretId": secret, "ClientRequestToken": version}
+        assert platform.function(functions.ROTATE).answer(event) is None
+    current = platform.vault.get_secret_value(SecretId=secret, VersionStage="AWSCURRENT")
+    assert current["VersionId"] == version
+    user, password = json.loads(current["SecretString"]).values()
+    assert password == "a new one"
+    with psycopg.connect(with_login(platform.database_url, user, password)) as connection:
+        assert connection.execute("SELECT current_user").fetchone() == (user,)

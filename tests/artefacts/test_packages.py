@@ -21,7 +21,7 @@ from infra_cdk.packaging.archive import size_of
 from infra_cdk.packaging.compiling import compile_ahead
 from infra_cdk.packaging.machine import Machine
 from infra_cdk.packaging.targets import Target, for_lambda
-from traksense.contracts.functions import FUNCTIONS, MIGRATE, Function
+from traksense.contracts.functions import FUNCTIONS, Function
 
 OF_THE_SYSTEM = {
     *("libc.so.6", "libm.so.6", "libdl.so.2", "librt.so.1", "libpthread.so.0"),
@@ -29,7 +29,7 @@ OF_THE_SYSTEM = {
     "libresolv.so.2",
 }
 """Shared libraries that manylinux wheels may expect (PEP 600), and Amazon Linux 2023 has."""
-ALL = (*FUNCTIONS, MIGRATE)
+ALL = FUNCTIONS
 
 
 @pytest.fixture(scope="module")
