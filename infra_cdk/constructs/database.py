@@ -47,7 +47,7 @@ ENCRYPTED_ONLY: Final = "sslmode=require"
 def connect_as(stack: Stack, functions: Sequence[str]) -> iam.PolicyStatement:
     """Logging in as some functions, by their names, to whichever database of the account and region
     has these log-ins: a restored one has the name of the one before and another resource id
-    (ADR 35).
+    (ADR 34).
     """
     return iam.PolicyStatement(
         actions=["rds-db:connect"],
