@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import Duration, Stack
+from aws_cdk import CfnResource, Duration, Stack
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -94,6 +94,7 @@ class RdsDatabase(Construct):
             cloudwatch_logs_exports=["postgresql", "upgrade"],
         )
         self.instance.node.add_dependency(*logged)
+        _keep_whole(self.instance, settings)
         acknowledge(self.instance, "RDS11", _BEHIND_A_GROUP)
         if not settings.keep_data:
             acknowledge(self.instance, "RDS10", _MAY_GO)
@@ -150,6 +151,7 @@ class AuroraDatabase(Construct):
             cloudwatch_logs_exports=["postgresql"],
         )
         self.cluster.node.add_dependency(*logged)
+        _keep_whole(self.cluster, settings)
         acknowledge(self.cluster, "RDS11", _BEHIND_A_GROUP)
         if not settings.keep_data:
             acknowledge(self.cluster, "RDS10", _MAY_GO)
@@ -158,6 +160,15 @@ class AuroraDatabase(Construct):
         self.direct: Final = _address(self.cluster.cluster_endpoint.hostname, database.name)
         target = rds.ProxyTarget.from_cluster(self.cluster) if database.has_proxy else None
         self.access: Final = _access(self, settings, network, self.direct, target)
+
+
+def _keep_whole(database: Construct, settings: StageSettings) -> None:
+    """What a database that is kept goes on using, which the CDK would have deleted: its instances,
+    and the groups of its subnets and parameters.
+    """
+    for child in database.node.find_all():
+        if CfnResource.is_cfn_resource(child):
+            child.apply_removal_policy(removal(keep=settings.keep_data))
 
 
 def _serverless(

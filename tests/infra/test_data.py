@@ -101,6 +101,20 @@ def test_prods_database_is_encrypted_protected_and_restorable_for_five_weeks(
     assert properties["MaxAllocatedStorage"] > int(properties["AllocatedStorage"])
 
 
+@pytest.mark.parametrize("kind", ["rds", "aurora"])
+def test_what_a_kept_database_uses_is_kept_with_it(kind: str, tmp_path: Path) -> None:
+    data, _ = templates(settings("prod", database=kind), tmp_path)
+    uses = [
+        resource
+        for resource in data["Resources"].values()
+        if resource["Type"].startswith("AWS::RDS::") and "Proxy" not in resource["Type"]
+    ]
+    assert len(uses) >= 3
+    for each in uses:
+        assert each["DeletionPolicy"] == "RetainExceptOnCreate", each["Type"]
+        assert each["UpdateReplacePolicy"] == "Retain", each["Type"]
+
+
 def test_devs_database_goes_with_its_stack(dev: tuple[Template, Template]) -> None:
     (instance,) = of_type(dev[0], "AWS::RDS::DBInstance").values()
     assert instance["DeletionPolicy"] == "Delete"
