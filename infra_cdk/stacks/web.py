@@ -25,6 +25,12 @@ API_STAGE: Final = "live"
 """Of API Gateway: the first segment of its paths, which nobody sees behind CloudFront."""
 LOG_DAYS: Final = 30
 
+CACHED_ERRORS: Final = (400, 403, 404, 405, 414, 500, 501, 502, 503, 504)
+"""Statuses that CloudFront would keep for ten seconds, whatever the policy of the cache is and the
+answer says (Amazon CloudFront developer guide, "How CloudFront caches errors"). Without a token in
+its key one tenant's 404 would be the answer to the other's request.
+"""
+
 _ADDRESS: Final = f"""
 function handler(event) {{
   var request = event.request;
@@ -135,6 +141,10 @@ class WebStack(Stack):
             default_behavior=page_behaviour,
             additional_behaviors=dict.fromkeys(api_patterns(), api_behaviour),
             default_root_object="index.html",
+            error_responses=[
+                cloudfront.ErrorResponse(http_status=status, ttl=Duration.seconds(0))
+                for status in CACHED_ERRORS
+            ],
             price_class=_PRICE_CLASSES[settings.web.price_class],
             # Of CloudFront's own certificate it is not ours to set.
             minimum_protocol_version=(

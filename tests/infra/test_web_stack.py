@@ -57,6 +57,19 @@ def test_the_api_gets_the_secret_the_address_and_all_that_the_viewer_sent(
         assert "DELETE" in behaviour["AllowedMethods"]
 
 
+def test_no_error_is_kept_for_whoever_asks_next_or_put_in_place_of_another(
+    distribution: dict[str, Any],
+) -> None:
+    # All that CloudFront takes a time for but 416, which it keeps for nobody.
+    codes = {400, 403, 404, 405, 414, 500, 501, 502, 503, 504}
+    found = {each["ErrorCode"]: each for each in distribution["CustomErrorResponses"]}
+    assert found.keys() == codes
+    for each in found.values():
+        assert each["ErrorCachingMinTTL"] == 0
+        assert "ResponsePagePath" not in each, "the API's own problem is what the caller sees"
+        assert "ResponseCode" not in each
+
+
 def test_no_template_holds_the_secret(prod: Templates) -> None:
     (secret,) = of_type(prod["web"], "AWS::SecretsManager::Secret").values()
     assert "SecretString" not in secret["Properties"]
