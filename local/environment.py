@@ -18,7 +18,7 @@ from traksense.contracts.buckets import EXPORTS
 from traksense.contracts.functions import RUNTIME_ENVIRONMENT, Function
 from traksense.contracts.state_machines import STATE_MACHINES
 
-from .aws.identifiers import REGION, SENDER, PoolIds, state_machine_arn
+from .aws.identifiers import CONFIGURATION_SET, REGION, SENDER, PoolIds, state_machine_arn
 from .errors import StartupError
 from .prometheus import ENVIRONMENT as METRICS_FOLDER
 
@@ -42,7 +42,6 @@ LEFT_OUT: Final[Mapping[str, str]] = MappingProxyType(
         "TRAKSENSE_CACHE_SECONDS": "the default serves one machine as well",
         "TRAKSENSE_DATABASE_AUTH": "the default: a log-in's password stands in its URL",
         "TRAKSENSE_DEVICE_MESSAGES_PER_MINUTE": "the default serves one machine as well",
-        "TRAKSENSE_MAIL_CONFIGURATION_SET": "the emulator's SES tells nobody what came of e-mails",
         "TRAKSENSE_ORIGIN_SECRETS": "nothing stands in front of the gateway",
         "TRAKSENSE_QUEUE_URLS": "the queues are the broker's, whose depths the bridge counts",
         "TRAKSENSE_TOMBSTONES_BUCKET": "tombstones are files of the home, which outlives S3 here",
@@ -98,6 +97,7 @@ VALUES: Final[Mapping[str, Callable[[RunFacts], str]]] = {
     "TRAKSENSE_HOME": lambda facts: str(facts.home),
     "TRAKSENSE_HTTP_PORT": lambda facts: str(facts.http_port),
     "TRAKSENSE_LOG_LEVEL": lambda facts: facts.log_level,
+    "TRAKSENSE_MAIL_CONFIGURATION_SET": lambda _: CONFIGURATION_SET,
     "TRAKSENSE_MAIL_FROM": lambda _: f"TrakSense <{SENDER}>",
     # The child chooses its sink itself, before the function is loaded.
     "TRAKSENSE_METRICS": lambda _: "none",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from aws_cdk import Stack
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ses as ses
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -54,14 +52,7 @@ class Mail(Construct):
             display_name="E-mails of TrakSense that came back",
             enforce_ssl=True,
         )
-        topic.add_to_resource_policy(
-            iam.PolicyStatement(
-                actions=["sns:Publish"],
-                principals=[iam.ServicePrincipal("ses.amazonaws.com")],
-                resources=[topic.topic_arn],
-                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
-            )
-        )
+        # It lets SES publish there, for this configuration set alone.
         told = self.configuration_set.add_event_destination(
             "Told",
             destination=ses.EventDestination.sns_topic(topic),

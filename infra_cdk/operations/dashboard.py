@@ -181,5 +181,11 @@ def _exports_and_mail(watched: Watched) -> Iterable[cloudwatch.GraphWidget]:
     dimensions = {"ses:configuration-set": watched.mail_configuration_set}
     yield _graph(
         "E-mails",
-        (of_aws("SES", each, dimensions, statistic="Sum") for each in ("Send", "Bounce")),
+        (
+            *(of_aws("SES", each, dimensions, statistic="Sum") for each in ("Send", "Bounce")),
+            *(
+                by_label(m.EXPORT_MAILS, watched.functions[each.name], "Sum")
+                for each in (f.EXPORT_NOTIFY, f.EXPORT_FAIL, f.MAINTENANCE)
+            ),
+        ),
     )

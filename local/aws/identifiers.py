@@ -16,6 +16,9 @@ REGION: Final = "us-east-1"
 ACCOUNT: Final = "123456789012"
 SENDER: Final = "no-reply@traksense.example"
 """Who e-mails come from."""
+CONFIGURATION_SET: Final = "traksense-local"
+"""With which e-mails are sent; it does nothing here, and has the list of suppressed addresses
+looked at."""
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 
 

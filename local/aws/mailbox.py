@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Container
 from dataclasses import asdict, dataclass
 from email import message_from_string, policy
 from email.message import EmailMessage
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,11 +77,18 @@ class Mailbox:
 
 
 class KeptSes(SESBackend):
-    """moto's SES, which keeps what it takes."""
+    """moto's SES, which keeps what it takes, apart from what SES would deliver to nobody."""
 
-    def __init__(self, region: str, account: str, mailbox: Mailbox) -> None:
+    def __init__(
+        self,
+        region: str,
+        account: str,
+        mailbox: Mailbox,
+        suppressed: Container[str] = frozenset(),
+    ) -> None:
         super().__init__(region, account)
         self._mailbox = mailbox
+        self._suppressed = suppressed
 
     def send_email(
         self, source: str, subject: str, body: str, destinations: dict[str, list[str]]
@@ -89,14 +98,14 @@ class KeptSes(SESBackend):
         is_html = body.lstrip()[:1] == "<"
         recipients = [address for addresses in destinations.values() for address in addresses]
         text = plain_text(body) if is_html else body
-        self._mailbox.add(source, recipients, subject, text, body if is_html else None)
+        self._keep(source, recipients, subject, text, body if is_html else None)
         return sent
 
     def send_raw_email(self, source: str, destinations: list[str], raw_data: str) -> RawMessage:
         """SendRawEmail."""
         sent = super().send_raw_email(source, destinations, raw_data)
         message = message_from_string(raw_data, policy=policy.default)
-        self._mailbox.add(
+        self._keep(
             source or str(message["From"]),
             list(dict.fromkeys(sent.destinations)),
             str(message["Subject"] or ""),
@@ -104,6 +113,13 @@ class KeptSes(SESBackend):
             _part(message, "html"),
         )
         return sent
+
+    def _keep(
+        self, sender: str, recipients: list[str], subject: str, text: str, html: str | None
+    ) -> None:
+        reached = [each for each in recipients if parseaddr(each)[1] not in self._suppressed]
+        if reached:
+            self._mailbox.add(sender, reached, subject, text, html)
 
 
 def _part(message: EmailMessage, kind: str) -> str | None:

@@ -51,6 +51,7 @@ def build(settings: AwsSettings) -> Guard:
     from .pool import LocalUserPool
     from .signing_key import SigningKey
     from .store import UserStore
+    from .suppressions import SesApps, Suppressions
 
     folder = settings.home / "aws"
     key = SigningKey.load_or_create(folder / "signing-key.pem")
@@ -60,7 +61,8 @@ def build(settings: AwsSettings) -> Guard:
     pool = LocalUserPool(settings.ids, key)
     store = UserStore(folder / "users.json")
     store.load_into(pool)
-    ses = KeptSes(REGION, ACCOUNT, Mailbox(folder / "mail"))
+    suppressions = Suppressions(folder / "suppressed.json")
+    ses = KeptSes(REGION, ACCOUNT, Mailbox(folder / "mail"), suppressions)
     mail = PoolMail(
         pool.id, f"TrakSense <{SENDER}>", triggers()[CUSTOM_MESSAGE], partial(_send, ses)
     )
@@ -70,6 +72,7 @@ def build(settings: AwsSettings) -> Guard:
     cognitoidp_backends[ACCOUNT][REGION] = cognito
     ses_backends[ACCOUNT][REGION] = ses
     apps["cognito-idp"] = KeptCognito(apps["cognito-idp"], cognito, store)
+    apps["ses"] = SesApps(suppressions, apps["ses"])
     apps["iot"] = LocalIot(
         folder / "iot.sqlite",
         CertificateAuthority(settings.home / "certificates"),

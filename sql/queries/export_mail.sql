@@ -11,7 +11,7 @@ FROM public.exports e
 JOIN public.tenants t ON t.id = e.tenant_id
 LEFT JOIN public.users u ON u.tenant_id = e.tenant_id AND u.email = e.email
 WHERE e.tenant_id = %(tenant_id)s AND e.id = %(export_id)s AND e.attempt = %(attempt)s
-  AND e.status = %(status)s AND e.notified_at IS NULL;
+  AND e.status = %(status)s AND e.notified_at IS NULL AND e.mail_refused_at IS NULL;
 
 -- name: add_export_link
 -- A link, before it is mailed.
@@ -22,4 +22,10 @@ VALUES (%(digest)s, %(tenant_id)s, %(export_id)s, %(expires_at)s);
 -- The e-mail was taken for delivery.
 UPDATE public.exports SET notified_at = pg_catalog.now()
 WHERE tenant_id = %(tenant_id)s AND id = %(export_id)s AND attempt = %(attempt)s
-  AND notified_at IS NULL;
+  AND notified_at IS NULL AND mail_refused_at IS NULL;
+
+-- name: note_export_mail_refused
+-- The e-mail was refused for good.
+UPDATE public.exports SET mail_refused_at = pg_catalog.now()
+WHERE tenant_id = %(tenant_id)s AND id = %(export_id)s AND attempt = %(attempt)s
+  AND notified_at IS NULL AND mail_refused_at IS NULL;

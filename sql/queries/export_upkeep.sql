@@ -31,11 +31,11 @@ WHERE e.id = %(export_id)s AND e.attempt = %(attempt)s AND e.status IN ('PENDING
 RETURNING e.id;
 
 -- name: unmailed_exports
--- Exports that ended a while ago, but not long ago, and nobody was told.
+-- Exports that ended a while ago, but not long ago, and nobody was told, or could be.
 SELECT e.tenant_id, e.id, e.attempt, e.status FROM public.exports e
-WHERE e.status IN ('COMPLETED', 'FAILED') AND e.notified_at IS NULL
+WHERE e.status IN ('COMPLETED', 'FAILED') AND e.notified_at IS NULL AND e.mail_refused_at IS NULL
   AND e.files_removed_at IS NULL
-  AND e.finished_at < now() - %(older_than)s AND e.finished_at > now() - interval '1 hour'
+  AND e.finished_at < now() - %(older_than)s AND e.finished_at > now() - %(told_within)s
 ORDER BY e.finished_at
 LIMIT %(most)s;
 

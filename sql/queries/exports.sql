@@ -47,14 +47,20 @@ RETURNING id;
 
 -- name: export
 -- One export. What is due to go has gone, whoever has yet to remove it; rows are counted over the
--- parts while there is no file.
+-- parts while there is no file. Its e-mail is awaited for as long as the upkeep tries.
 SELECT e.id, e.tenant_id, t.slug, e.attempt,
        CASE WHEN e.status = 'COMPLETED' AND e.expires_at <= pg_catalog.now() THEN 'EXPIRED'
             ELSE e.status END,
        e.email, e.locale, e.device_id, e.device_name, e.point_ids, e.point_names,
        e.range_from, e.range_to, e.agg, e.format, e.for_spreadsheet, e.time_zone,
        e.planned_rows, coalesce(e.record_count, c.rows), e.file_size, e.file_key, e.file_name,
-       e.sha256, e.error, e.created_at, e.started_at, e.finished_at, e.expires_at
+       e.sha256, e.error, e.created_at, e.started_at, e.finished_at, e.expires_at,
+       CASE WHEN e.notified_at IS NOT NULL THEN 'sent'
+            WHEN e.mail_refused_at IS NOT NULL THEN 'refused'
+            WHEN e.status = 'CANCELLED' THEN NULL
+            WHEN e.finished_at IS NULL OR e.status <> 'EXPIRED' AND e.files_removed_at IS NULL
+                 AND e.finished_at > pg_catalog.now() - %(told_within)s THEN 'pending'
+            ELSE 'unsent' END
 FROM public.exports e
 JOIN public.tenants t ON t.id = e.tenant_id
 LEFT JOIN LATERAL (
@@ -72,7 +78,13 @@ SELECT e.id, e.tenant_id, t.slug, e.attempt, e.shown,
        e.email, e.locale, e.device_id, e.device_name, e.point_ids, e.point_names,
        e.range_from, e.range_to, e.agg, e.format, e.for_spreadsheet, e.time_zone,
        e.planned_rows, coalesce(e.record_count, c.rows), e.file_size, e.file_key, e.file_name,
-       e.sha256, e.error, e.created_at, e.started_at, e.finished_at, e.expires_at
+       e.sha256, e.error, e.created_at, e.started_at, e.finished_at, e.expires_at,
+       CASE WHEN e.notified_at IS NOT NULL THEN 'sent'
+            WHEN e.mail_refused_at IS NOT NULL THEN 'refused'
+            WHEN e.status = 'CANCELLED' THEN NULL
+            WHEN e.finished_at IS NULL OR e.status <> 'EXPIRED' AND e.files_removed_at IS NULL
+                 AND e.finished_at > pg_catalog.now() - %(told_within)s THEN 'pending'
+            ELSE 'unsent' END
 FROM (
     SELECT x.*, s.shown
     FROM public.exports x

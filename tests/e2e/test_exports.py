@@ -171,6 +171,34 @@ def test_an_export_is_mailed_and_its_link_opens_with_no_session(
         assert stranger.post(f"/api/exports/{export}/cancel").status_code == 404
 
 
+def test_an_address_that_takes_no_e_mail_is_told_by_the_page_and_tried_once(
+    platform: RunningPlatform, api: httpx.Client
+) -> None:
+    address = api.get("/api/me").json()["email"]
+    told = child(platform, "local.aws").environ()
+    ses = boto3.session.Session().client(
+        "sesv2",
+        endpoint_url=told["AWS_ENDPOINT_URL"],
+        region_name="us-east-1",
+        aws_access_key_id=told["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=told["AWS_SECRET_ACCESS_KEY"],
+    )
+    ses.put_suppressed_destination(EmailAddress=address, Reason="BOUNCE")
+    try:
+        mails = {path.name for path in (Home(platform.home).aws / "mail").glob("*")}
+        export = ask(api, 10)
+        completed(api, export)
+        wait_until(
+            "what came of the e-mail", lambda: job(api, export)["notification"] == "refused", 20
+        )
+        assert {path.name for path in (Home(platform.home).aws / "mail").glob("*")} == mails
+        assert api.get(f"/api/exports/{export}/download").status_code == 302
+        counted = httpx.get(f"{platform.endpoints.api_url}/metrics").text
+        assert re.search(r'traksense_export_mails_total\{outcome="refused"\} 1\b', counted)
+    finally:
+        ses.delete_suppressed_destination(EmailAddress=address)
+
+
 def move_back(platform: RunningPlatform, export: str, hours: float) -> None:
     """Have an export and its links be so much older."""
     for table, key, columns in (

@@ -58,6 +58,28 @@ def test_who_bounced_or_complained_gets_nothing_more_and_people_are_told(prod: T
     assert subscription["Properties"]["Endpoint"] == "operations@traksense.example"
 
 
+def test_ses_and_nobody_else_may_tell_the_topic_what_came_back(prod: Templates) -> None:
+    template = prod["exports"]
+    (topic,) = of_type(template, "AWS::SNS::Topic")
+    (destination,) = of_type(template, "AWS::SES::ConfigurationSetEventDestination").values()
+    told = destination["Properties"]["EventDestination"]
+    assert (told["Enabled"], told["SnsDestination"]) == (True, {"TopicARN": {"Ref": topic}})
+    (policy,) = of_type(template, "AWS::SNS::TopicPolicy").values()
+    assert policy["Properties"]["Topics"] == [{"Ref": topic}]
+    allowed = [
+        each
+        for each in policy["Properties"]["PolicyDocument"]["Statement"]
+        if each["Effect"] == "Allow"
+    ]
+    assert [(each["Principal"], each["Action"]) for each in allowed] == [
+        ({"Service": "ses.amazonaws.com"}, "sns:Publish")
+    ]
+    (chosen,) = of_type(template, "AWS::SES::ConfigurationSet")
+    only = allowed[0]["Condition"]["StringEquals"]
+    assert only["AWS:SourceAccount"] == {"Ref": "AWS::AccountId"}
+    assert only["AWS:SourceArn"]["Fn::Join"][1][-2:] == [":configuration-set/", {"Ref": chosen}]
+
+
 def test_functions_that_mail_send_with_the_set_and_look_at_the_list(prod: Templates) -> None:
     template = prod["exports"]
     (chosen,) = of_type(template, "AWS::SES::ConfigurationSet")

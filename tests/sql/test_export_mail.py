@@ -15,9 +15,12 @@ from tests.support import fleet
 from tests.support.fleet import Seeded
 from traksense.db.connection import Database
 from traksense.db.export_mail import SqlExportMailStore
+from traksense.db.export_upkeep import SqlUpkeepStore
 from traksense.db.exports import SqlExportStore
 from traksense.domain.exports import Run, Status
 from traksense.services.export_mail import digest_of
+from traksense.services.export_upkeep import UNMAILED
+from traksense.services.scope import Scope
 
 Role = Literal["traksense_app", "traksense_owner"]
 
@@ -60,6 +63,31 @@ def test_an_end_is_told_once_whoever_asks(
     assert store.unmailed(run, Status.FAILED) is None
     store.note_mailed(run)
     assert store.unmailed(run, Status.COMPLETED) is None
+
+
+@pytest.mark.parametrize("role", ["traksense_app", "traksense_owner"])
+def test_a_refusal_is_an_end_as_well(
+    database_url: str, seeded: Seeded, database: Database, role: Role
+) -> None:
+    run = finished(database_url, seeded, "acme")
+    store, upkeep = SqlExportMailStore(database, role), SqlUpkeepStore(database)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE public.exports SET finished_at = now() - interval '5 minutes' WHERE id = %s",
+            (run.export_id,),
+        )
+    told = [(run, Status.COMPLETED)]
+    assert [each for each in upkeep.unmailed(UNMAILED, 9) if each[0] == run] == told
+    store.note_refused(Run(seeded.tenants["globex"], run.export_id, 1))
+    store.note_refused(Run(run.tenant_id, run.export_id, 2))
+    assert store.unmailed(run, Status.COMPLETED) is not None
+    store.note_refused(run)
+    assert store.unmailed(run, Status.COMPLETED) is None
+    assert run not in [each for each, _ in upkeep.unmailed(UNMAILED, 9)]
+    store.note_mailed(run)  # whoever comes too late changes nothing
+    found = SqlExportStore(database).get(Scope.of(run.tenant_id), run.export_id)
+    assert found is not None
+    assert found.notification == "refused"
 
 
 def test_an_earlier_attempt_and_another_tenant_find_nothing(

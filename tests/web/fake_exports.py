@@ -50,15 +50,23 @@ class FakeExports:
             "requested_by": "ana@acme.example",
             "sha256": None,
         } | given
+        is_over = job["status"] not in ("PENDING", "PROCESSING")
+        job.setdefault("notification", "sent" if is_over else "pending")
         self.jobs.insert(0, job)
         return job
 
-    def complete(self, job: dict[str, Any], rows: int = 2_000_000, size: int = 61_400_000) -> None:
+    def complete(
+        self,
+        job: dict[str, Any],
+        rows: int = 2_000_000,
+        size: int = 61_400_000,
+        notification: str = "sent",
+    ) -> None:
         """Let a job be done."""
         now = time.time()
         job.update(
             status="COMPLETED", progress=1, record_count=rows, file_size=size, finished_at=at(now),
-            expires_at=at(now + KEEP_S), sha256="0f" * 32,
+            expires_at=at(now + KEEP_S), sha256="0f" * 32, notification=notification,
         )  # fmt: skip
 
     def answer(self, parts: list[str], email: str, device: str | None, request: Request) -> Any:

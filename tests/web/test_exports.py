@@ -232,6 +232,42 @@ def test_an_export_that_failed_says_why(logged_in: OpenPage, platform: FakePlatf
     expect(row(page, job).get_by_role("button")).to_have_count(0)
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+def test_an_e_mail_that_was_refused_is_said_beside_the_file(
+    logged_in: OpenPage, platform: FakePlatform, width: int
+) -> None:
+    job = platform.exports.add("acme", device="VACINA-1", requested_by=f"{'a' * 60}@acme.example")
+    platform.exports.complete(job, notification="pending")
+    page = logged_in(PLACE, width=width)
+    expect(row(page, job)).to_contain_text("Pronta")
+    expect(row(page, job).locator(".export-mail")).to_be_hidden()
+    job["notification"] = "refused"  # The answer comes after the file, and is awaited.
+    said = row(page, job).locator(".export-mail")
+    expect(said).to_have_text(
+        f"O e-mail para {job['requested_by']} não foi entregue: este endereço não aceita nossas "
+        "mensagens. O arquivo pode ser baixado aqui."
+    )
+    expect(page.locator("[aria-live]").filter(has_text="não foi entregue")).to_have_count(1)
+    expect(page.get_by_role("button", name="Baixar: VACINA-1")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    page.get_by_role("button", name="English").click()
+    expect(said).to_contain_text("was not delivered: this address does not accept our messages.")
+
+
+def test_an_e_mail_that_went_out_or_is_of_no_file_offers_none(
+    logged_in: OpenPage, platform: FakePlatform
+) -> None:
+    sent, unsent = platform.exports.add("acme"), platform.exports.add("acme")
+    platform.exports.complete(sent)
+    platform.exports.complete(unsent)
+    unsent.update(status="EXPIRED", notification="unsent")
+    page = logged_in(PLACE)
+    expect(row(page, sent).locator(".export-mail")).to_be_hidden()
+    expect(row(page, unsent).locator(".export-mail")).to_have_text(
+        "Não foi possível enviar o e-mail para ana@acme.example."
+    )
+
+
 def test_a_file_is_downloaded_by_its_name(logged_in: OpenPage, platform: FakePlatform) -> None:
     job = platform.exports.add("acme", device="VACINA-1")
     platform.exports.complete(job)

@@ -200,7 +200,7 @@ def test_an_answer_that_was_long_on_its_way_does_not_wake_an_export(page: Page) 
     body = """
         const list = new m.ExportList('acme');
         for (const job of a) list.take([job]);
-        return [list.jobs.map(({id, status}) => [id, status]), list.isAnyRunning];
+        return [list.jobs.map(({id, status}) => [id, status]), list.isAnyUnderWay];
     """
     assert call(page, "data/exports.js", body, jobs) == [
         [["2", "PENDING"], ["1", "CANCELLED"]],

@@ -6,9 +6,16 @@ import { ApiError } from "../http.js";
 import { instantKey, toMs } from "./instants.js";
 
 const PAGE = 20;
+const MAILED_WITHIN_MS = 120_000; // What takes longer is shown when the page is opened again.
 
 export function isRunning({ status }) {
   return status === "PENDING" || status === "PROCESSING";
+}
+
+/** Whether there will soon be more to say of it. */
+export function isUnderWay(job) {
+  if (isRunning(job)) return true;
+  return job.notification === "pending" && toMs(job.finished_at) > now() - MAILED_WITHIN_MS;
 }
 
 /** The status by the clock: a file that was to go by now is not offered any more. */
@@ -25,15 +32,15 @@ export class ExportList {
     this.isLoaded = false;
   }
 
-  get isAnyRunning() {
-    return this.jobs.some(isRunning);
+  get isAnyUnderWay() {
+    return this.jobs.some(isUnderWay);
   }
 
   /** Fetches the newest, and what runs among the older; returns the changes, as `take` does. */
   async refresh(signal) {
     const page = await listExports({ tenant: this.tenant, limit: PAGE, signal });
     const listed = new Set(page.items.map(({ id }) => id));
-    const older = this.jobs.filter((job) => isRunning(job) && !listed.has(job.id));
+    const older = this.jobs.filter((job) => isUnderWay(job) && !listed.has(job.id));
     const renewed = await Promise.all(older.map(({ id }) => this.fetchIfThere(id, signal)));
     const isGap = this.isLoaded && !this.jobs.some(({ id }) => listed.has(id));
     if (!this.isLoaded || isGap) {

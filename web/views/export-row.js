@@ -6,7 +6,9 @@ import { h, icon, setAttribute, setText } from "../dom.js";
 import { formatDateTime } from "../format.js";
 import { t } from "../i18n.js";
 import { makeAge, updateAge } from "./badge.js";
-import { kindOf, periodText, pointsOf, progressText, resultText, titleOf } from "./export-words.js";
+import {
+  kindOf, mailText, periodText, pointsOf, progressText, resultText, titleOf,
+} from "./export-words.js";
 
 /** `onCancel(id)` and `onDownload(id)` may take their time; what they throw is theirs to show. */
 export function makeExportRow({ id }, { onCancel, onDownload }) {
@@ -35,6 +37,7 @@ export function makeExportRow({ id }, { onCancel, onDownload }) {
     ),
     h("p", { class: "export-result" }),
     h("p", { class: "export-error" }, icon("alert"), h("span", { translate: "no" })),
+    h("p", { class: "export-mail" }, icon("alert"), h("span", {})),
     h("p", { class: "export-asked" }, h("span", { class: "export-who" }), makeAge()),
     h(
       "details",
@@ -81,6 +84,9 @@ export function updateExportRow(row, job) {
   showText(part("result"), resultText(job));
   part("error").hidden = !job.error;
   setText(part("error").lastElementChild, job.error?.message ?? "");
+  const mail = mailText(job);
+  part("mail").hidden = mail === "";
+  setText(part("mail").lastElementChild, mail);
   setText(part("who"), t("exports.asked_by", { email: job.requested_by }));
   updateAge(part("asked").lastElementChild, job.created_at);
   updateDetails(part("details"), job);

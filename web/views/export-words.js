@@ -61,12 +61,23 @@ function rowsText(count) {
   return t("exports.rows", { n: count, count: formatCount(count) });
 }
 
-/** What to say of a change: an end, or each further quarter; null where it is not worth a word. */
+/** What is to be known of the e-mail of its end; "" where it is on its way or went out. */
+export function mailText(job) {
+  if (job.notification !== "refused" && job.notification !== "unsent") return "";
+  const said = t(`exports.mail_${job.notification}`, { email: job.requested_by });
+  return statusOf(job) === "COMPLETED" ? `${said} ${t("exports.mail_download")}` : said;
+}
+
+/**
+ * What to say of a change: an end, an e-mail that did not arrive, or each further quarter; null
+ * where it is not worth a word.
+ */
 export function changeText(before, after) {
   const values = { title: titleOf(after) };
-  if (before.status !== after.status && after.status !== "PROCESSING") {
-    return t(`exports.now.${after.status}`, values);
-  }
+  const isEnd = before.status !== after.status && after.status !== "PROCESSING";
+  const mail = before.notification === after.notification ? "" : mailText(after);
+  const said = [isEnd ? t(`exports.now.${after.status}`, values) : "", mail].filter(Boolean);
+  if (said.length) return said.join(". ");
   const quarter = ({ progress }) => Math.floor(progress * 4);
   if (after.status !== "PROCESSING" || quarter(after) <= quarter(before)) return null;
   return t("exports.now.progress", { ...values, percent: formatPercent(after.progress) });

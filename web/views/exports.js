@@ -73,7 +73,7 @@ export function exportsView({ tenant, onSessionEnd }) {
         banner.hidden = true;
         draw();
         tell(changes);
-        if (!exports.isAnyRunning) stop();
+        if (!exports.isAnyUnderWay) stop();
       },
       onFailure: showFailure,
       onSessionEnd,

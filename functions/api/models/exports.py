@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 
 from functions.api.models.base import Answer, Utc
-from traksense.domain.exports import Agg, Failure, Format
+from traksense.domain.exports import Agg, Failure, Format, Notification
 from traksense.i18n.catalogue import Locale
 from traksense.services.export_mail import failure_of, failure_text
 from traksense.services.exports import Export, Part
@@ -54,6 +54,10 @@ class ExportAnswer(Answer):
     finished_at: Utc | None
     expires_at: Utc | None = Field(description="When the file is deleted.")
     error: ExportError | None
+    notification: Notification | None = Field(
+        description="What came of the e-mail of its end: `refused` where its address takes none, "
+        "`unsent` where it could not be sent in time; null where nobody is told."
+    )
     device: str | None = Field(description="Its name; null: every device.")
     device_id: UUID | None
     points: list[str] | None = Field(description="Their names; null: every point.")
@@ -124,6 +128,7 @@ def _fields(export: Export, locale: Locale) -> dict[str, Any]:
         "finished_at": export.finished_at,
         "expires_at": export.expires_at,
         "error": error,
+        "notification": export.notification,
         "device": export.device,
         "device_id": export.device_id,
         "points": export.points,

@@ -233,6 +233,31 @@ def test_a_list_is_filtered_by_what_is_shown_and_goes_on_where_it_ended(
     assert bad.status == 400
 
 
+@pytest.mark.parametrize(
+    ("columns", "wanted"),
+    [
+        ({"status": "PENDING"}, "pending"),
+        ({"status": "PROCESSING"}, "pending"),
+        ({}, "pending"),
+        ({"status": "FAILED"}, "pending"),
+        ({"notified_at": NOW}, "sent"),
+        ({"status": "FAILED", "mail_refused_at": NOW}, "refused"),
+        ({"mail_refused_at": NOW}, "refused"),
+        ({"finished_at": NOW - timedelta(hours=2)}, "unsent"),
+        ({"status": "EXPIRED"}, "unsent"),
+        ({"status": "EXPIRED", "notified_at": NOW}, "sent"),
+        ({"status": "CANCELLED"}, None),
+    ],
+)
+def test_what_came_of_the_e_mail_is_told(
+    world: World, around: Around, columns: dict[str, Any], wanted: str | None
+) -> None:
+    export_id = made(world, **columns)
+    one = call("GET", f"/api/exports/{export_id}", world.acme.viewer).json
+    (listed,) = call("GET", "/api/exports", world.acme.viewer).json["items"]
+    assert (one["notification"], listed["notification"]) == (wanted, wanted)
+
+
 def test_a_failure_is_told_in_the_callers_language(world: World, around: Around) -> None:
     path = f"/api/exports/{made(world, status='FAILED', error='too_large')}"
     for language, words in (("en", "more rows"), ("pt", "mais linhas")):

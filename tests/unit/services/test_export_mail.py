@@ -54,9 +54,11 @@ class FakeStore:
     status: Status = Status.COMPLETED
     links: list[tuple[bytes, datetime]] = field(default_factory=list)
     is_mailed: bool = False
+    is_refused: bool = False
 
     def unmailed(self, run: Run, status: Status) -> EndedExport | None:
-        return self.export if status is self.status and not self.is_mailed else None
+        is_over = self.is_mailed or self.is_refused
+        return self.export if status is self.status and not is_over else None
 
     def add_link(self, run: Run, digest: bytes, expires_at: datetime) -> None:
         self.links.append((digest, expires_at))
@@ -64,13 +66,18 @@ class FakeStore:
     def note_mailed(self, run: Run) -> None:
         self.is_mailed = True
 
+    def note_refused(self, run: Run) -> None:
+        self.is_refused = True
+
 
 @dataclass
 class FakeMailer:
     failure: Exception | None = None
+    tries: int = 0
     sent: list[tuple[str, Mail]] = field(default_factory=list)
 
     def send(self, to: str, mail: Mail) -> None:
+        self.tries += 1
         if self.failure is not None:
             raise self.failure
         self.sent.append((to, mail))
@@ -148,10 +155,28 @@ def test_who_was_told_is_not_told_again_and_who_was_not_is() -> None:
     assert (len(mailer.sent), len(store.links)) == (1, 2)
 
 
-def test_an_address_that_is_refused_ends_the_export_no_other_way() -> None:
-    store, mailer = FakeStore(), FakeMailer(MailRefused("on the suppression list"))
-    assert not ExportMail(store, mailer, "https://app.example").completed(RUN)
-    assert not store.is_mailed
+@pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED])
+def test_an_e_mail_that_is_refused_is_noted_counted_and_never_tried_again(status: Status) -> None:
+    store, mailer = FakeStore(status=status), FakeMailer(MailRefused("on the suppression list"))
+    outcomes: list[str] = []
+    mail = ExportMail(store, mailer, "https://app.example", outcomes.append)
+    tell = mail.completed if status is Status.COMPLETED else mail.failed
+    for _ in range(3):
+        assert not tell(RUN)
+    assert (store.is_mailed, store.is_refused) == (False, True)
+    assert (mailer.tries, outcomes) == (1, ["refused"])
+
+
+def test_an_e_mail_that_is_away_is_neither_noted_nor_counted_until_it_is_sent() -> None:
+    store, mailer = FakeStore(), FakeMailer(MailAway("throttled"))
+    outcomes: list[str] = []
+    mail = ExportMail(store, mailer, "https://app.example", outcomes.append)
+    with pytest.raises(MailAway):
+        mail.completed(RUN)
+    assert (store.is_refused, outcomes) == (False, [])
+    mailer.failure = None
+    assert mail.completed(RUN)
+    assert outcomes == ["sent"]
 
 
 def test_a_message_has_both_parts_and_no_header_of_anybody_else() -> None:

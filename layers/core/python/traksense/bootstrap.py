@@ -7,6 +7,7 @@ from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
+from traksense.contracts.metrics import EXPORT_MAILS
 from traksense.db.connection import Database
 from traksense.db.passwords import Passwords
 from traksense.observability import EmfMetrics, configure_logging, metrics
@@ -198,7 +199,7 @@ def export_mail_of(
     from traksense.settings import MailSettings
 
     settings = MailSettings.from_environment()
-    # A configuration set is what puts addresses on the list; one machine has neither.
+    # A configuration set is what puts addresses on the list.
     suppressed: Container[str] = (
         SesSuppressions(settings.region) if settings.configuration_set else frozenset()
     )
@@ -211,6 +212,7 @@ def export_mail_of(
             suppressed=suppressed,
         ),
         settings.web_url,
+        lambda outcome: metrics.count(EXPORT_MAILS, label=outcome),
     )
 
 

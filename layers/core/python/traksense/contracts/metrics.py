@@ -147,6 +147,11 @@ EXPORT_ROWS: Final = Metric(
     "ExportRows", "counter", "Count",
     "Rows of exports that were completed.", "traksense_export_rows",
 )  # fmt: skip
+EXPORT_MAILS: Final = Metric(
+    "ExportMails", "counter", "Count",
+    "E-mails that tell how an export ended: taken for delivery, or refused for good.",
+    "traksense_export_mails", "outcome",
+)  # fmt: skip
 EXPORTS_LOST: Final = Metric(
     "ExportsLost", "counter", "Count",
     "Executions of exports that were begun again because they were lost.",
@@ -160,6 +165,6 @@ METRICS: Final = (
     ROLLUP_LAG, ROLLUP_BUCKETS, ROLLUP_FAILURES, ROLLUP_DURATION,
     JOB_FAILURES, DAYS_TO_CLOSE, COMMANDS_SETTLED, CACHE_HITS, CACHE_MISSES, OVER_RATE,
     DATABASE_BYTES, DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_LEFT, TRANSACTION_AGE,
-    EXPORTS, EXPORT_ROWS, EXPORTS_LOST,
+    EXPORTS, EXPORT_ROWS, EXPORT_MAILS, EXPORTS_LOST,
 )  # fmt: skip
 """Every metric of the platform."""

@@ -26,7 +26,7 @@ class SqlExportMailStore:
         self._queries = queries.load("export_mail")
 
     def unmailed(self, run: Run, status: Status) -> EndedExport | None:
-        """The export, if it ended so in this attempt and its e-mail was not sent yet."""
+        """The export, if it ended so in this attempt and its e-mail has had no end yet."""
         with self._database.transaction(self._role, run.tenant_id) as cursor:
             row = cursor.execute(
                 self._queries["unmailed_export"], {**of_run(run), "status": status.value}
@@ -50,3 +50,8 @@ class SqlExportMailStore:
         """The e-mail was taken for delivery."""
         with self._database.transaction(self._role, run.tenant_id) as cursor:
             cursor.execute(self._queries["note_export_mailed"], of_run(run))
+
+    def note_refused(self, run: Run) -> None:
+        """The e-mail was refused for good."""
+        with self._database.transaction(self._role, run.tenant_id) as cursor:
+            cursor.execute(self._queries["note_export_mail_refused"], of_run(run))

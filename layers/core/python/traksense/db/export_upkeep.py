@@ -9,7 +9,7 @@ from typing import Any
 from traksense.db import queries
 from traksense.db.connection import Database
 from traksense.db.export_work import of_run
-from traksense.domain.exports import Failure, Run, Status
+from traksense.domain.exports import TOLD_WITHIN, Failure, Run, Status
 from traksense.services.export_upkeep import Finished
 
 
@@ -39,8 +39,10 @@ class SqlUpkeepStore:
         return bool(self._rows("fail_lost_export", **of_run(run), error=failure.value))
 
     def unmailed(self, older_than: timedelta, most: int) -> Sequence[tuple[Run, Status]]:
-        """Exports that ended within the last hour without an e-mail."""
-        rows = self._rows("unmailed_exports", older_than=older_than, most=most)
+        """Exports that ended within ``TOLD_WITHIN`` and whose e-mail has had no end yet."""
+        rows = self._rows(
+            "unmailed_exports", older_than=older_than, told_within=TOLD_WITHIN, most=most
+        )
         return [(Run(*row[:3]), Status(row[3])) for row in rows]
 
     def with_files(self, ended_before: timedelta, most: int) -> Sequence[Run]:

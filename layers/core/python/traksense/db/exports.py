@@ -13,7 +13,7 @@ from traksense.db import queries
 from traksense.db.connection import Database
 from traksense.db.scope import transaction
 from traksense.domain.errors import Forbidden, Invalid, NotFound
-from traksense.domain.exports import MOST_RUNNING, Status
+from traksense.domain.exports import MOST_RUNNING, TOLD_WITHIN, Status
 from traksense.i18n.catalogue import Text, text
 from traksense.services.exports import Export, NewExport, Order, Part, TooManyExports
 from traksense.services.paging import Malformed
@@ -116,14 +116,14 @@ class SqlExportStore:
         return list(found.items())
 
     def _one(self, cursor: Cursor, export_id: UUID) -> Export:
-        row = cursor.execute(self._queries["export"], {"export_id": export_id}).fetchone()
+        row = cursor.execute(self._queries["export"], _told(export_id=export_id)).fetchone()
         assert row is not None  # of this very transaction
         return _export(row)
 
     def get(self, scope: Scope, export_id: UUID) -> Export | None:
         """One export."""
         with transaction(self._database, scope) as cursor:
-            row = cursor.execute(self._queries["export"], {"export_id": export_id}).fetchone()
+            row = cursor.execute(self._queries["export"], _told(export_id=export_id)).fetchone()
         return None if row is None else _export(row)
 
     def parts(self, scope: Scope, export_id: UUID) -> Sequence[Part]:
@@ -139,13 +139,13 @@ class SqlExportStore:
     ) -> Sequence[Export]:
         """Up to ``limit`` exports, newest first."""
         before_at, before_id = before or (None, None)
-        parameters = {
-            "tenant_id": scope.tenant_id,
-            "status": status,
-            "before_at": before_at,
-            "before_id": before_id,
-            "limit": limit,
-        }
+        parameters = _told(
+            tenant_id=scope.tenant_id,
+            status=status,
+            before_at=before_at,
+            before_id=before_id,
+            limit=limit,
+        )
         with transaction(self._database, scope) as cursor:
             rows = cursor.execute(self._queries["exports_page"], parameters).fetchall()
         return [_export(row) for row in rows]
@@ -168,6 +168,10 @@ class SqlExportStore:
         with self._database.transaction("traksense_app") as cursor:
             row = cursor.execute(self._queries["find_export_link"], {"digest": digest}).fetchone()
         return None if row is None else (row[0], row[1])
+
+
+def _told(**parameters: Any) -> dict[str, Any]:
+    return {**parameters, "told_within": TOLD_WITHIN}
 
 
 def _export(row: tuple[Any, ...]) -> Export:

@@ -20,9 +20,14 @@ from uuid import UUID
 
 Agg = Literal["raw", "1m", "5m", "1h"]
 Format = Literal["csv", "csv.gz", "parquet"]
+Notification = Literal["pending", "sent", "refused", "unsent"]
+"""What came of the e-mail that tells an export's end. ``refused``: its address takes none, for
+good. ``unsent``: it could not be sent in time, and is not tried any more."""
 
 KEEP: Final = timedelta(hours=24)
 """How long a finished export can be downloaded; its links are good as long."""
+TOLD_WITHIN: Final = timedelta(hours=1)
+"""So long after an export's end its e-mail is tried."""
 MOST_CHUNKS: Final = 1_000
 """With at most 20 events a chunk (8, and 4 a retry), under the 25,000 of an execution's history."""
 CHUNK_ROWS: Final = 2_000_000

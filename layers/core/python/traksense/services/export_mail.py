@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from traksense.domain.errors import PermanentError, RetryableError
-from traksense.domain.exports import Agg, Failure, Format, Run, Status
+from traksense.domain.exports import Agg, Failure, Format, Notification, Run, Status
 from traksense.i18n.catalogue import Locale, translate
 from traksense.i18n.mail import Fact, Mail, compose
 from traksense.i18n.numbers import count_text, size_text, wall_text
@@ -41,7 +41,7 @@ class MailRefused(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class EndedExport:
-    """An export that has ended and whose e-mail was not sent yet."""
+    """An export that has ended and whose e-mail has had no end yet."""
 
     email: str
     name: str | None
@@ -71,13 +71,16 @@ class ExportMailStore(Protocol):
     """What the e-mails are made from. Every method raises DatabaseAway."""
 
     def unmailed(self, run: Run, status: Status) -> EndedExport | None:
-        """The export, if it ended so in this attempt and its e-mail was not sent yet."""
+        """The export, if it ended so in this attempt and its e-mail has had no end yet."""
 
     def add_link(self, run: Run, digest: bytes, expires_at: datetime) -> None:
         """Keep a link by the SHA-256 of its token."""
 
     def note_mailed(self, run: Run) -> None:
         """The e-mail was taken for delivery."""
+
+    def note_refused(self, run: Run) -> None:
+        """The e-mail was refused for good."""
 
 
 class Mailer(Protocol):
@@ -95,12 +98,16 @@ class ExportMail:
         store: ExportMailStore,
         mailer: Mailer,
         web_url: str,
+        count: Callable[[Notification], None] = lambda _: None,
         new_token: Callable[[], str] = lambda: secrets.token_urlsafe(TOKEN_BYTES),
     ) -> None:
-        """``web_url``: where the page and the links are, without a slash at the end."""
+        """``web_url``: where the page and the links are, without a slash at the end. ``count``
+        is told what came of each e-mail.
+        """
         self._store = store
         self._mailer = mailer
         self._web_url = web_url
+        self._count = count
         self._new_token = new_token
 
     def completed(self, run: Run) -> bool:
@@ -128,11 +135,14 @@ class ExportMail:
         try:
             self._mailer.send(export.email, mail)
         except MailRefused as error:
-            # Nobody else could be told, and another try gives the same: the list shows the end.
+            # Nobody else could be told, and another try gives the same: the list says it.
             _log.error("the e-mail of an export was refused: %s", error,
                        extra=run.named)  # fmt: skip
+            self._store.note_refused(run)
+            self._count("refused")
             return False
         self._store.note_mailed(run)
+        self._count("sent")
         return True
 
     def _ready(self, export: EndedExport, url: str) -> Mail:

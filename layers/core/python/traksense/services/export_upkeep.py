@@ -55,7 +55,7 @@ class UpkeepStore(Protocol):
         """The export failed; False where it no longer ran with this attempt."""
 
     def unmailed(self, older_than: timedelta, most: int) -> Sequence[tuple[Run, Status]]:
-        """Exports that ended within the last hour without an e-mail."""
+        """Exports that ended within ``TOLD_WITHIN`` and whose e-mail has had no end yet."""
 
     def with_files(self, ended_before: timedelta, most: int) -> Sequence[Run]:
         """Exports that ended without a file to keep, and whose files were not seen to be gone."""

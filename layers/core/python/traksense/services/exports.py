@@ -18,7 +18,15 @@ from uuid import UUID
 
 from traksense.auth.identity import Identity
 from traksense.domain.errors import Conflict, Gone, Invalid, NotFound, RetryableError
-from traksense.domain.exports import MEDIA_TYPES, MOST_RUNNING, Agg, Format, Run, Status
+from traksense.domain.exports import (
+    MEDIA_TYPES,
+    MOST_RUNNING,
+    Agg,
+    Format,
+    Notification,
+    Run,
+    Status,
+)
 from traksense.domain.readings import from_microseconds, to_microseconds
 from traksense.i18n.catalogue import Locale, text
 from traksense.services.export_mail import digest_of
@@ -119,6 +127,8 @@ class Export:
     started_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime | None
+    notification: Notification | None
+    """What came of the e-mail of its end; None: it was cancelled, of which nobody is told."""
 
     @property
     def progress(self) -> float:
