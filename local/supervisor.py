@@ -161,7 +161,7 @@ class Platform:
         from .logins import ensure
 
         admin_url = self._settings.database_url or self._start_postgres()
-        for migration in migrate(admin_url):
+        for migration in migrate(admin_url, alone=True):
             self._log.emit("INFO", f"migration {migration.version:04d}_{migration.name} applied")
         if self._settings.database_url:
             # A server of somebody else's: no log-ins are left there. Each function takes its own

@@ -32,6 +32,9 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
                 _show_database(service.get().database_figures())
         if "waiting" in result:
             metrics.gauge(m.DAYS_TO_CLOSE, result["waiting"])
+        if job == "release_jobs" and (result["left"] or result["finished"]):
+            metrics.gauge(m.RELEASE_JOBS_LEFT, result["left"])
+            metrics.gauge(m.RELEASE_JOBS_FAILING, result["failing"])
         if job == "settle_exports":
             _count_exports(result)
         if job == "check_export_files" and result["lost_files"]:

@@ -183,6 +183,16 @@ def _jobs(watched: Watched) -> Iterator[AlarmSpec]:
         periods=2,
     )
     yield AlarmSpec(
+        name="release-jobs-failing",
+        runbook="release-jobs",
+        says="Long work that a release left to maintenance has failed for half an hour.",
+        metric=own(
+            m.RELEASE_JOBS_FAILING, maintenance, statistic="Minimum", period=Duration.minutes(15)
+        ),
+        threshold=0,
+        periods=2,
+    )
+    yield AlarmSpec(
         name="days-to-close",
         runbook="days-to-close",
         says="More than one day waits for six hours to be closed or compressed.",

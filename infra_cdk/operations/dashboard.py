@@ -111,7 +111,13 @@ def _jobs(watched: Watched) -> Iterable[cloudwatch.GraphWidget]:
             own(m.ROLLUP_FAILURES, maintenance, statistic="Sum"),
         ),
     )
-    yield _graph("Days to close", [own(m.DAYS_TO_CLOSE, maintenance, statistic="Maximum")])
+    yield _graph(
+        "Days to close, and long work of releases",
+        [
+            own(each, maintenance, statistic="Maximum")
+            for each in (m.DAYS_TO_CLOSE, m.RELEASE_JOBS_LEFT, m.RELEASE_JOBS_FAILING)
+        ],
+    )
 
 
 def _database(watched: Watched) -> Iterable[cloudwatch.GraphWidget]:

@@ -10,3 +10,10 @@ SELECT CASE c.relkind WHEN 'p' THEN 'plain' ELSE 'timescale' END,
        ) IS NOT NULL
 FROM pg_catalog.pg_class c
 WHERE c.oid = pg_catalog.to_regclass('public.m_raw')
+
+-- name: release_jobs
+-- Long work of releases that is not finished, and how often in a row each failed.
+SELECT pg_catalog.to_char(j.number, 'FM0000') || '_' || j.name, j.failures
+FROM public.release_jobs j
+WHERE j.finished_at IS NULL
+ORDER BY j.number

@@ -22,6 +22,10 @@ SELECT public.storage_engine();
 -- The migrations that were applied, in order.
 SELECT m.version, m.name FROM public.schema_migrations m ORDER BY m.version;
 
+-- name: jobs_left
+-- Long work of releases that is not finished.
+SELECT j.number, j.name FROM public.release_jobs j WHERE j.finished_at IS NULL ORDER BY j.number;
+
 -- name: has_tenants
 -- Whether this database is a platform's already.
 SELECT EXISTS (SELECT FROM public.tenants);

@@ -75,6 +75,7 @@ FUNCTIONS: Final[Mapping[str, frozenset[str]]] = {
     "lock_day": NOBODY,
     "lock_messages": NOBODY,
     "merge_late": NOBODY,
+    "next_index_step": NOBODY,
     "message_id": NOBODY,
     "note_config_change": NOBODY,
     "note_rollup_change": NOBODY,
@@ -114,7 +115,7 @@ OPS_READS: Final = frozenset(
         "tenants", "sites", "device_templates", "point_templates", "devices", "points",
         "device_state", "device_events", "device_alarms", "ingest_errors", "rollup_state",
         "audit_log", "request_quotas",
-        "config_epochs",
+        "config_epochs", "release_jobs",
         "users", "tenant_tombstones", "device_certificates",
         "erasures", "exports", "export_chunks",
     )

@@ -23,6 +23,7 @@ class PartAnswer(Answer):
     engine: str | None = None
     lag_s: dict[str, float] | None = None
     depth: dict[str, int] | None = None
+    failures: dict[str, int] | None = None
 
 
 class DeepHealthAnswer(Answer):

@@ -282,3 +282,16 @@ def test_an_address_that_leads_nowhere_is_named(
     nowhere = db.with_database(plain.target, "tt_nowhere")
     away = Route(plain.source, nowhere, "plain", "plain", plain.seeded)
     assert "the target cannot be reached" in refusal(capsys, away)
+
+
+def test_long_work_of_a_release_is_finished_before_a_move(
+    plain: Route, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mv.run(
+        plain.source,
+        "INSERT INTO public.release_jobs (number, name, slice_rows) VALUES (9002, 'fill', 100)",
+    )
+    said = refusal(capsys, plain)
+    assert "the source has not finished job 9002_fill" in said
+    assert "--jobs" in said
+    assert not mv.is_read_only(plain.source)

@@ -40,7 +40,7 @@ def test_deep_health_names_each_part_with_its_latency(world: World) -> None:
     assert answer.status == 200, answer.text
     body = answer.json
     assert body["status"] == "ok"
-    assert set(body["parts"]) == {"database", "storage", "rollups"}
+    assert set(body["parts"]) == {"database", "storage", "rollups", "release_jobs"}
     assert body["parts"]["storage"]["engine"] == "plain"
     assert set(body["parts"]["rollups"]["lag_s"]) == {"1m", "5m", "1h"}
     assert body["parts"]["database"]["server_version"]
@@ -84,6 +84,9 @@ class Probes:
             LevelProgress("1h", NOW, NOW - timedelta(minutes=50), NOW, 1, 1),
         ]
 
+    def release_jobs(self) -> dict[str, int]:
+        return {"0030_fill_names": 2, "0031_index": 3}
+
 
 class Silent:
     """A database that answers nothing."""
@@ -95,6 +98,9 @@ class Silent:
         raise DatabaseAway("gone")
 
     def rollups(self) -> list[LevelProgress]:
+        raise DatabaseAway("gone")
+
+    def release_jobs(self) -> dict[str, int]:
         raise DatabaseAway("gone")
 
 
@@ -111,6 +117,12 @@ def test_rollups_fail_when_a_bucket_has_been_due_for_long() -> None:
     assert not part.ok
     earlier = Health(Probes(), now=lambda: NOW - timedelta(minutes=1)).deep()["rollups"]
     assert earlier.ok
+
+
+def test_a_job_of_a_release_that_failed_three_times_in_a_row_is_no_accident() -> None:
+    part = Health(Probes()).deep()["release_jobs"]
+    assert part.facts == {"failures": {"0030_fill_names": 2, "0031_index": 3}}
+    assert not part.ok
 
 
 def test_queues_that_do_not_answer_fail_alone() -> None:

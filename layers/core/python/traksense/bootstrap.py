@@ -123,8 +123,10 @@ def maintenance_of(
     from traksense.db.by_engine import ClosingByEngine, RollupStoreByEngine
     from traksense.db.engine import EngineOf
     from traksense.db.erasure import SqlErasureStore
+    from traksense.db.job_files import discover
     from traksense.db.maintenance import SqlMaintenanceStore
     from traksense.db.messages import SqlMessageStore
+    from traksense.db.release_jobs import SqlReleaseJobs
     from traksense.db.retention import SqlRetentionStore
     from traksense.db.rollups import SqlRollupStore
     from traksense.db.segments import SqlSegmentStore
@@ -133,6 +135,7 @@ def maintenance_of(
     from traksense.services.compression import Compression
     from traksense.services.maintenance import MaintenanceService
     from traksense.services.messages import Messages
+    from traksense.services.release_jobs import ReleaseJobs
     from traksense.services.retention import Keep, Retention
     from traksense.services.rollups import Rollups
     from traksense.services.segments import Segments
@@ -180,6 +183,7 @@ def maintenance_of(
         ),
         erasure=cache(erasure),
         exports=cache(exports),
+        release_jobs=ReleaseJobs(SqlReleaseJobs(database, lambda: discover(engine()))),
     )
 
 

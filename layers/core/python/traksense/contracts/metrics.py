@@ -109,6 +109,14 @@ DAYS_TO_CLOSE: Final = Metric(
     "DaysToClose", "gauge", "Count",
     "Days whose readings should be segments and are not.", "traksense_days_to_close",
 )  # fmt: skip
+RELEASE_JOBS_LEFT: Final = Metric(
+    "ReleaseJobsLeft", "gauge", "Count",
+    "Jobs of this release or one before it that are not finished.", "traksense_release_jobs_left",
+)  # fmt: skip
+RELEASE_JOBS_FAILING: Final = Metric(
+    "ReleaseJobsFailing", "gauge", "Count",
+    "Those of them whose last try failed.", "traksense_release_jobs_failing",
+)  # fmt: skip
 DATABASE_BYTES: Final = Metric(
     "DatabaseBytes", "gauge", "Bytes", "Size of the database.", "traksense_database_bytes"
 )
@@ -163,7 +171,8 @@ METRICS: Final = (
     BATCH_DURATION, INGEST_LAG, QUEUE_DEPTH, QUEUE_DEAD, STATE_CHANGES, REQUESTS,
     REQUEST_DURATION, REQUESTS_REFUSED, AUDIT_FAILURES,
     ROLLUP_LAG, ROLLUP_BUCKETS, ROLLUP_FAILURES, ROLLUP_DURATION,
-    JOB_FAILURES, DAYS_TO_CLOSE, COMMANDS_SETTLED, CACHE_HITS, CACHE_MISSES, OVER_RATE,
+    JOB_FAILURES, DAYS_TO_CLOSE, RELEASE_JOBS_LEFT, RELEASE_JOBS_FAILING,
+    COMMANDS_SETTLED, CACHE_HITS, CACHE_MISSES, OVER_RATE,
     DATABASE_BYTES, DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_LEFT, TRANSACTION_AGE,
     EXPORTS, EXPORT_ROWS, EXPORT_MAILS, EXPORTS_LOST,
 )  # fmt: skip

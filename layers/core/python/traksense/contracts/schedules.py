@@ -80,6 +80,13 @@ CHECK_EXPORT_FILES: Final = Schedule(
     payload={"job": "check_export_files"},
 )
 
+RELEASE_JOBS: Final = Schedule(
+    name="release-jobs",
+    function="maintenance",
+    rate_minutes=1,
+    payload={"job": "release_jobs"},
+)
+
 SCHEDULES: Final = (
     OFFLINE_SWEEP,
     COMMAND_TIMEOUTS,
@@ -91,6 +98,7 @@ SCHEDULES: Final = (
     RETENTION,
     ERASE_TENANTS,
     APPLY_TOMBSTONES,
+    RELEASE_JOBS,
 )
 """Every schedule of the platform. On one machine they begin in this order, one after another: what
 people see comes first, what may take minutes last."""

@@ -37,3 +37,9 @@ class SqlHealthProbes:
         with self._database.transaction("traksense_ops") as cursor:
             rows = cursor.execute(queries.load("rollups")["progress"]).fetchall()
         return [LevelProgress(*row) for row in rows]
+
+    def release_jobs(self) -> dict[str, int]:
+        """The jobs of releases that are not finished, with their failures in a row."""
+        with self._database.transaction("traksense_ops") as cursor:
+            rows = cursor.execute(self._queries["release_jobs"]).fetchall()
+        return dict(rows)

@@ -1,8 +1,9 @@
 """Migrations: ordered, checksummed, one run at a time, each in a transaction of its own.
 
-``python -m traksense.db.migrate`` applies what is missing; ``--status`` only shows it.
+``python -m traksense.db.migrate`` applies what is missing; ``--status`` only shows it, ``--jobs``
+does the long work that releases left to maintenance (``traksense.db.job_files``).
 Files are ``sql/migrations/NNNN_name.sql`` and, for what differs between the two storage engines,
-``sql/engine/<engine>/NNNN_name.sql``; numbers are unique over both.
+``sql/engine/<engine>/NNNN_name.sql``; numbers are unique over both, and over the jobs.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from typing import Any, Final
 import psycopg
 from psycopg import errors as pg_errors
 
-from traksense.db import queries
+from traksense.db import job_command, job_files, migration_jobs, queries
 from traksense.db.engine import StorageEngine, choose_engine, install
+from traksense.db.job_files import JobError, JobFile
 from traksense.domain.errors import DatabaseAway, PermanentError
 from traksense.settings import Engine, MigrationSettings
 
@@ -42,6 +44,16 @@ class Migration:
     version: int
     name: str
     sql: str
+
+    @property
+    def label(self) -> str:
+        """``0028_release_jobs``."""
+        return f"{self.version:04d}_{self.name}"
+
+    @property
+    def needs(self) -> frozenset[int]:
+        """Jobs that have to be finished before. Raises JobError."""
+        return job_files.needs_of(self.label, self.sql)
 
     @property
     def checksum(self) -> str:
@@ -133,14 +145,14 @@ def _check(
             pending.append(migration)
         elif known[1] != migration.checksum:
             raise MigrationError(
-                f"migration {migration.version:04d}_{migration.name} was changed after it was "
+                f"migration {migration.label} was changed after it was "
                 f"applied on {known[2]:%Y-%m-%d}; restore it and put the change into a new one"
             )
     newest = max((m.version for m in migrations if m.version in applied), default=0)
     for migration in pending:
         if migration.version < newest:
             raise MigrationError(
-                f"migration {migration.version:04d}_{migration.name} is older than the newest "
+                f"migration {migration.label} is older than the newest "
                 f"applied one ({newest:04d}); give it the next number"
             )
     return pending
@@ -175,14 +187,14 @@ def _apply(
         if time_left_s is None:
             raise DatabaseAway(str(error).strip()) from error
         raise MigrationError(
-            f"migration {migration.version:04d}_{migration.name} takes longer than a deployment "
+            f"migration {migration.label} takes longer than a deployment "
             "has, and was undone: run it by hand with python -m traksense.db.migrate"
         ) from error
     except psycopg.OperationalError as error:
         raise DatabaseAway(str(error).strip()) from error
     except psycopg.Error as error:
         raise MigrationError(
-            f"migration {migration.version:04d}_{migration.name} failed and was undone: {error}"
+            f"migration {migration.label} failed and was undone: {error}"
         ) from error
 
 
@@ -192,18 +204,20 @@ def migrate(
     engine: Engine = "auto",
     directory: Path | None = None,
     time_left_s: Callable[[], float] | None = None,
+    alone: bool = False,
 ) -> list[Migration]:
     """Apply what is missing, in order; what was applied. Safe to run twice or at the same time.
 
     A run that is cut off leaves every finished migration applied and the unfinished one undone.
-    ``time_left_s``: how long a statement may still take; None: as long as it likes.
-    Raises MigrationError, ConfigurationError or DatabaseAway.
+    ``time_left_s``: how long a statement may still take; None: as long as it likes. ``alone``: no
+    function of the platform runs, so that a job that a migration needs is done here and now.
+    Raises MigrationError, JobError, ConfigurationError or DatabaseAway.
     """
     with _connect(url) as connection:
         chosen = install(connection, engine)
     # New sessions: one from before the extension may not know it.
     with _connect(url) as lock, _connect(url) as connection:
-        migrations = discover(chosen, directory)
+        migrations, jobs = discover(chosen, directory), job_files.discover(chosen, directory)
         _prepare(connection)
         # The lock lives in a transaction of a connection of its own, because each migration
         # commits for itself, and a lock of the session would not survive a pooler.
@@ -213,10 +227,40 @@ def migrate(
             lock.execute(f"SET LOCAL statement_timeout = {_limit_ms(time_left_s)}".encode())
             lock.execute("SELECT pg_catalog.pg_advisory_xact_lock(%s::bigint)", (_LOCK_KEY,))
             pending = _check(migrations, _applied(connection))
-            for migration in pending:
+            steps = _steps(connection, migrations, pending, jobs)
+            alone = alone or migration_jobs.nobody_is_here(connection)
+            if not alone:
+                known = migration_jobs.registered(connection)
+                for migration in pending:
+                    migration_jobs.check_needs(migration.label, migration.needs, known)
+            for step in steps:
                 lock.execute("SELECT 1")  # the lock is still ours
-                _apply(connection, migration, chosen, time_left_s)
+                if isinstance(step, JobFile):
+                    migration_jobs.register(connection, step)
+                    continue
+                if step.needs:
+                    migration_jobs.work_off(url, jobs)
+                    known = migration_jobs.registered(connection)
+                    migration_jobs.check_needs(step.label, step.needs, known)
+                _apply(connection, step, chosen, time_left_s)
     return pending
+
+
+def _steps(
+    connection: psycopg.Connection[Any],
+    migrations: Sequence[Migration],
+    pending: Sequence[Migration],
+    jobs: Sequence[JobFile],
+) -> list[Migration | JobFile]:
+    """What is to be applied or registered, in the order of their numbers. Raises JobError."""
+    numbers = {each.version for each in migrations}
+    for job in jobs:
+        if job.number in numbers:
+            raise JobError(f"job {job.label} has the number of a migration")
+    newest = max(numbers - {each.version for each in pending}, default=0)
+    new = migration_jobs.unregistered(jobs, migration_jobs.registered(connection), newest)
+    by_number = {each.version: each for each in pending} | {each.number: each for each in new}
+    return [by_number[number] for number in sorted(by_number)]
 
 
 def status(url: str, *, engine: Engine = "auto", directory: Path | None = None) -> list[Status]:
@@ -237,15 +281,22 @@ def status(url: str, *, engine: Engine = "auto", directory: Path | None = None) 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; 0 when the schema is (or was brought) up to date."""
+    """Command line; 0 when the schema is (or was brought) up to date, and no job failed."""
     parser = argparse.ArgumentParser(
         prog="python -m traksense.db.migrate",
         description="Show and apply the migrations of DATABASE_URL.",
     )
-    parser.add_argument("--status", action="store_true", help="show only, change nothing")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--status", action="store_true", help="show only, change nothing")
+    what.add_argument(
+        "--jobs", action="store_true", help="do all of the long work that maintenance would do"
+    )
     options = parser.parse_args(arguments)
     try:
         settings = MigrationSettings.from_environment()
+        if options.jobs:
+            files = job_command.files_of(settings.database_url, settings.engine)
+            return job_command.work(settings.database_url, files)
         if not options.status:
             applied = migrate(settings.database_url, engine=settings.engine)
             print(f"{len(applied)} migrations applied now")  # noqa: T201
@@ -254,6 +305,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             pending += entry.applied_at is None
             when = f"{entry.applied_at:%Y-%m-%d %H:%M:%SZ}" if entry.applied_at else "pending"
             print(f"{entry.version:04d}_{entry.name:<24} {when}")  # noqa: T201
+        files = job_command.files_of(settings.database_url, settings.engine)
+        job_command.show(settings.database_url, files)
     except (PermanentError, DatabaseAway) as error:
         print(f"migrate: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -32,6 +32,10 @@ class StorageState:
     ready: bool
 
 
+TOO_OFTEN: Final = 3
+"""Failures of a release's job in a row that are no accident."""
+
+
 class HealthProbes(Protocol):
     """Questions to the database. Each raises RetryableError where it does not answer."""
 
@@ -43,6 +47,9 @@ class HealthProbes(Protocol):
 
     def rollups(self) -> list[LevelProgress]:
         """How far each level of rollups is."""
+
+    def release_jobs(self) -> Mapping[str, int]:
+        """The jobs of releases that are not finished, with their failures in a row."""
 
 
 QueueDepths = Callable[[], Mapping[str, int]]
@@ -68,6 +75,7 @@ class Health:
             "database": _probe(lambda: (True, {"server_version": self._probes.database()})),
             "storage": _probe(self._storage),
             "rollups": _probe(self._rollups),
+            "release_jobs": _probe(self._release_jobs),
         }
         if self._queues is not None:
             queues = self._queues
@@ -83,6 +91,10 @@ class Health:
         lags = {each.level: lag(each, now) for each in self._probes.rollups()}
         seconds = {level: round(each.total_seconds(), 3) for level, each in lags.items()}
         return all(each <= MOST_LAG for each in lags.values()), {"lag_s": seconds}
+
+    def _release_jobs(self) -> tuple[bool, dict[str, object]]:
+        left = self._probes.release_jobs()
+        return all(each < TOO_OFTEN for each in left.values()), {"failures": dict(left)}
 
 
 def _probe(ask: Callable[[], tuple[bool, Mapping[str, object]]]) -> PartHealth:

@@ -12,6 +12,7 @@ from traksense.domain.errors import Invalid
 from traksense.services.compression import CompressionReport
 from traksense.services.export_upkeep import ExportUpkeep
 from traksense.services.messages import Messages
+from traksense.services.release_jobs import ReleaseJobs
 from traksense.services.retention import Retention
 from traksense.services.rollups import Rollups
 from traksense.services.segments import CloseReport
@@ -72,6 +73,7 @@ class MaintenanceService:
         messages: Messages | None = None,
         erasure: Callable[[], TenantErasure] | None = None,
         exports: Callable[[], ExportUpkeep] | None = None,
+        release_jobs: ReleaseJobs | None = None,
     ) -> None:
         """The parts that nothing here may touch are None.
 
@@ -87,6 +89,7 @@ class MaintenanceService:
         self._messages = messages
         self._erasure = erasure
         self._exports = exports
+        self._releases = release_jobs
         self._jobs: dict[str, Callable[[], dict[str, Any]]] = {
             "offline_sweep": self._offline_sweep,
             "command_timeouts": self._command_timeouts,
@@ -98,6 +101,7 @@ class MaintenanceService:
             "apply_tombstones": self._apply_tombstones,
             "settle_exports": self._settle_exports,
             "check_export_files": self._check_export_files,
+            "release_jobs": self._release_jobs,
         }
 
     @property
@@ -183,6 +187,11 @@ class MaintenanceService:
 
     def _check_export_files(self) -> dict[str, Any]:
         return {"lost_files": self._export_upkeep().check_files()}
+
+    def _release_jobs(self) -> dict[str, Any]:
+        if self._releases is None:
+            raise Invalid("there is nothing here that does the work of releases")
+        return asdict(self._releases.run())
 
     def _run_retention(self) -> dict[str, Any]:
         if self._retention is None:

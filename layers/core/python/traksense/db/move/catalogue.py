@@ -24,6 +24,7 @@ OF_THE_SERVER: Final = frozenset(
         "rollup_rewrites",
         "closed_days",
         "closing_points",
+        "release_jobs",
     }
 )
 """How far a server is with its own work: the other one has its own."""

@@ -115,6 +115,7 @@ def _run(options: argparse.Namespace, say: Say) -> int:
             done = preflight.migrate_target(pair.target, options.engine)
             say(f"target: {done} migrations applied now, readings in {pair.target.engine}")
             preflight.check_schemas(pair.source, pair.target)
+            preflight.check_jobs(pair.source)
         elif not preflight.has_schema(pair.target):
             raise MoveRefused("no move to this target was ever begun")
         with pair.only_move():

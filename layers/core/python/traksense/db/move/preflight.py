@@ -45,6 +45,19 @@ def has_schema(server: Server) -> bool:
     return row is not None and bool(row[0])
 
 
+def check_jobs(source: Server) -> None:
+    """Raises MoveRefused where the source has long work to do: the target's, which finds nothing to
+    do before the rows are there, would take itself for finished.
+    """
+    left = source.rows("jobs_left")
+    if left:
+        number, name = left[0]
+        raise MoveRefused(
+            f"the source has not finished job {number:04d}_{name}: see how far it is with "
+            "python -m traksense.db.migrate --status, or do all of it with --jobs"
+        )
+
+
 def migrate_target(target: Server, engine: Engine) -> int:
     """Bring the target's schema to that of this version; how many migrations that took."""
     return len(migrate.migrate(target.url, engine=engine))
