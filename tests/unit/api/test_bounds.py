@@ -77,7 +77,7 @@ def test_only_what_comes_through_the_front_is_answered(
 ) -> None:
     world = behind_cloudfront
     headers = {} if given is None else {"X-Origin-Secret": given}
-    headers["CloudFront-Viewer-Address"] = "203.0.113.9:51000"
+    headers["X-Viewer-Address"] = "203.0.113.9"
     with world.connect() as connection:
         connection.execute("TRUNCATE public.audit_log")
     assert call("GET", "/api/devices", world.acme.viewer, headers=headers).status == status
