@@ -23,8 +23,9 @@ GATEWAY_RESPONSES: Final[Mapping[str, HTTPStatus]] = {
     "UNAUTHORIZED": HTTPStatus.UNAUTHORIZED,
     "ACCESS_DENIED": HTTPStatus.FORBIDDEN,
     "EXPIRED_TOKEN": HTTPStatus.UNAUTHORIZED,
-    # It says 403 of a path that there is not.
+    # It says 403 of a path that there is not, and of a token there that it is no signature of AWS.
     "MISSING_AUTHENTICATION_TOKEN": HTTPStatus.NOT_FOUND,
+    "INVALID_SIGNATURE": HTTPStatus.NOT_FOUND,
     "REQUEST_TOO_LARGE": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "THROTTLED": HTTPStatus.TOO_MANY_REQUESTS,
     "INTEGRATION_FAILURE": HTTPStatus.BAD_GATEWAY,

@@ -98,6 +98,16 @@ def test_what_the_gateway_says_by_itself_is_a_problem(prod: Templates) -> None:
         assert parameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
 
 
+def test_a_path_that_there_is_not_is_404_with_a_token_and_without(prod: Templates) -> None:
+    status = {
+        each["Properties"]["ResponseType"]: each["Properties"].get("StatusCode")
+        for each in of_type(prod["api"], "AWS::ApiGateway::GatewayResponse").values()
+    }
+    # No method of the API takes signatures: only where there is none does the gateway look for one.
+    assert status["INVALID_SIGNATURE"] == "404"
+    assert status["MISSING_AUTHENTICATION_TOKEN"] == "404"
+
+
 def test_the_stage_is_throttled_and_logs_no_path_that_was_asked_for(prod: Templates) -> None:
     (stage,) = of_type(prod["api"], "AWS::ApiGateway::Stage").values()
     (method,) = stage["Properties"]["MethodSettings"]
