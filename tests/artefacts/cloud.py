@@ -22,7 +22,7 @@ from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
 from infra_cdk.environment import DEFAULTS, LOCAL
 from infra_cdk.packaging.machine import Machine
-from local.aws.identifiers import SENDER, state_machine_arn
+from local.aws.identifiers import CONFIGURATION_SET, SENDER, state_machine_arn
 from local.certificates import CertificateAuthority
 from local.child import StopRequest
 from local.functions_host import LARGEST_EVENT, FunctionsApp
@@ -37,8 +37,6 @@ from traksense.db.logins import login_name
 
 ORIGIN_SECRET: Final = "what only the distribution knows"
 TOMBSTONES: Final = "traksense-tombstones"
-AWAY: Final = frozenset({"TRAKSENSE_MAIL_CONFIGURATION_SET"})
-"""Of what the deployment names: what nothing here stands in for."""
 _KEY: Final = "a key that only the run knows"
 
 
@@ -93,10 +91,11 @@ class Cloud:
             "TRAKSENSE_EXPORT_STATE_MACHINE": state_machine_arn(EXPORT.name),
             "TRAKSENSE_TOMBSTONES_BUCKET": TOMBSTONES,
             "TRAKSENSE_QUEUE_URLS": "ingest=https://sqs.us-east-1.amazonaws.com/123456789012/x",
+            "TRAKSENSE_MAIL_CONFIGURATION_SET": CONFIGURATION_SET,
             "TRAKSENSE_MAIL_FROM": f"TrakSense <{SENDER}>",
             "TRAKSENSE_WEB_URL": "https://traksense.example",
         }
-        wanted = set(function.environment) - DEFAULTS - LOCAL - AWAY
+        wanted = set(function.environment) - DEFAULTS - LOCAL
         return {name: known[name] for name in sorted(wanted)}
 
     def _without_password(self, function: Function) -> str:
