@@ -35,7 +35,7 @@ class Address:
 
 KEPT_FREE: Final = 20
 """Connections that functions do not get: the server's own, a migration's two, the second one of
-maintenance's jobs, and people's."""
+maintenance's jobs, a rotation's, and people's."""
 OF_AWS: Final = f"sslmode=verify-full&sslrootcert={AUTHORITIES}"
 """Signed by one of Amazon's authorities."""
 PUBLICLY_TRUSTED: Final = "sslmode=verify-full&sslrootcert=/etc/pki/tls/certs/ca-bundle.crt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from traksense.db import migrate as m
 from traksense.db.connection import Database
 from traksense.db.job_files import JobError, discover
 from traksense.observability import NoMetrics, metrics
+from traksense.services.maintenance import MaintenanceService
 from traksense.settings import FunctionSettings
 
 pytestmark = pytest.mark.engine("plain")
@@ -223,22 +225,42 @@ class Gauges:
         pass
 
 
+@pytest.fixture
+def gauges() -> Iterator[Gauges]:
+    made = Gauges()
+    metrics.use(made)
+    yield made
+    metrics.use(NoMetrics())
+    maintenance.service.use(None)
+
+
 def test_the_schedule_does_jobs_and_measures_them_while_there_are_any(
-    url: str, monkeypatch: pytest.MonkeyPatch
+    release: Release, url: str, gauges: Gauges
+) -> None:
+    release.job("9003_bad", BAD)
+    deploy(release, url)
+    service = MaintenanceService(None, timedelta(), release_jobs=release.jobs(url))  # type: ignore[arg-type]
+    maintenance.service.use(service)
+    result = maintenance.handler({"job": "release_jobs"}, None)
+    assert result == {
+        "job": "release_jobs", "finished": ("9002_fill",), "slices": 3, "rows": 250, "left": 1,
+        "failing": 1,
+    }  # fmt: skip
+    measured = {names.RELEASE_JOBS_LEFT.name: 1, names.RELEASE_JOBS_FAILING.name: 1}
+    assert gauges.values == measured
+    release.job("9003_bad", FILL.format(rows=100))
+    rows(url, "UPDATE release_jobs SET next_try_at = NULL")
+    maintenance.handler({"job": "release_jobs"}, None)
+    assert gauges.values == dict.fromkeys(measured, 0), "the last one says that it is over"
+
+
+def test_a_release_without_jobs_measures_none(
+    url: str, monkeypatch: pytest.MonkeyPatch, gauges: Gauges
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
     monkeypatch.setenv("TRAKSENSE_METRICS", "none")
     database = Database(url)
     maintenance.service.use(bootstrap.maintenance_of(FunctionSettings.from_environment(), database))
-    gauges = Gauges()
-    metrics.use(gauges)
-    try:
-        result = maintenance.handler({"job": "release_jobs"}, None)
-        assert result == {
-            "job": "release_jobs", "finished": (), "slices": 0, "rows": 0, "left": 0, "failing": 0,
-        }  # fmt: skip
-        assert names.RELEASE_JOBS_LEFT.name not in gauges.values, "silence costs nothing"
-    finally:
-        metrics.use(NoMetrics())
-        maintenance.service.use(None)
-        database.close()
+    assert maintenance.handler({"job": "release_jobs"}, None)["left"] == 0
+    assert gauges.values == {}
+    database.close()

@@ -180,7 +180,7 @@ MAINTENANCE: Final = Function(
         uses.WATCH_EXPORTS,
         *uses.SEND_MAIL,
     ),
-    max_concurrency=6,
+    max_concurrency=7,  # what comes each minute, and one that takes long
 )
 USER_MESSAGES: Final = Function(
     name="user_messages",
