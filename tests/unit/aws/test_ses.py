@@ -66,3 +66,34 @@ def test_nothing_goes_to_a_suppressed_address() -> None:
     answers.add_response("send_raw_email", {"MessageId": "1"})
     mailer.send("bia@globex.example", MAIL)
     answers.assert_no_pending_responses()
+
+
+NOT_VERIFIED = "Email address is not verified. The following identities failed the check in region"
+"""What SES says; the addresses follow."""
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "wanted"),
+    [
+        ("MessageRejected", f"{NOT_VERIFIED} SA-EAST-1: Ana@acme.example", MailRefused),
+        ("InvalidParameterValue", "Domain contains dot-dot", MailRefused),
+        # The platform's own address, account or configuration: nothing is wrong with the person's.
+        ("MessageRejected", f"{NOT_VERIFIED} SA-EAST-1: no-reply@traksense.example", MailAway),
+        (
+            "MessageRejected",
+            f"{NOT_VERIFIED} SA-EAST-1: no-reply@traksense.example, ana@acme.example",
+            MailAway,
+        ),
+        ("MessageRejected", "Sending suspended for this account.", MailAway),
+        ("AccountSendingPausedException", "paused", MailAway),
+        ("ConfigurationSetDoesNotExist", "traksense-dev", MailAway),
+        ("Throttling", "Maximum sending rate exceeded.", MailAway),
+    ],
+)
+def test_what_is_said_of_the_recipient_is_final_and_nothing_else(
+    code: str, message: str, wanted: type[Exception]
+) -> None:
+    client, answers = stubbed("ses")
+    answers.add_client_error("send_raw_email", code, message)
+    with pytest.raises(wanted):
+        SesMailer(SENDER, REGION, None, lambda _: client).send("ana@acme.example", MAIL)

@@ -9,9 +9,10 @@ Source: Amazon SES API reference, SendRawEmail; API reference v2, GetSuppressedD
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any, Final
 
 from traksense.aws.clients import LazyClient, MakeClient, new_client
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 
 _POLICY: Final = SMTP.clone(cte_type="7bit")
 """Not every server on the way takes eight bits."""
-_NEVER: Final = frozenset({"MessageRejected", "InvalidParameterValue"})
-"""What SES says of a message that it will not take however often it comes."""
+_NO_ADDRESS: Final = "InvalidParameterValue"
+_REJECTED: Final = "MessageRejected"
+"""Of whichever addresses its text names: while the account is in the sandbox the recipient's, else
+the sender's, which is ours to have verified (Amazon SES developer guide, "Amazon SES email sending
+errors")."""
 
 
 class SesSuppressions:
@@ -84,10 +88,17 @@ class SesMailer:
         try:
             self._client.get().send_raw_email(**given)
         except ClientError as error:
-            kind = MailRefused if error.response["Error"]["Code"] in _NEVER else MailAway
+            kind = MailRefused if self._is_about(to, error.response["Error"]) else MailAway
             raise kind(f"SES: {error}") from error
         except BotoCoreError as error:
             raise MailAway(f"SES: {error}") from error
+
+    def _is_about(self, to: str, error: Mapping[str, str]) -> bool:
+        """Whether an error will be the same for this recipient however often it comes."""
+        if error["Code"] != _REJECTED:
+            return error["Code"] == _NO_ADDRESS
+        said = error.get("Message", "").lower()
+        return to.lower() in said and parseaddr(self._sender)[1].lower() not in said
 
 
 def compose(sender: str, to: str, mail: Mail) -> bytes:
