@@ -47,7 +47,7 @@ build: setup  ## Make what Lambda gets in build/, without Docker; HOST=1: for th
 	@$(BIN)/python -m infra_cdk.packaging $(if $(HOST),--host)
 
 synth: setup  ## Write what CloudFormation gets to cdk.out/ from build/; ARGS="-c stage=prod -c database=aurora"
-	@JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=1 npx --no-install cdk synth --quiet $(ARGS)
+	@JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION=20 npx --no-install cdk synth --quiet $(ARGS)
 
 clean:  ## Remove what can be made again; keeps .local, the platform's state
 	@rm -rf .venv node_modules build build-host cdk.out .mypy_cache .ruff_cache .pytest_cache \
