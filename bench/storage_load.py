@@ -25,7 +25,7 @@ from traksense.db.connection import Database
 from traksense.db.rollups import SqlRollupStore
 from traksense.db.timescale.rollups import TimescaleRollupStore
 from traksense.services.rollups import SEAL_DELAY, Rollups, RollupStore
-from traksense.settings import FunctionSettings
+from traksense.settings.function import FunctionSettings
 
 MAINTENANCE: Final = "traksense-maintenance"
 DAY: Final = timedelta(days=1)

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from traksense.domain.errors import ConfigurationError
-from traksense.settings import RetentionSettings
+from traksense.settings.retention import RetentionSettings
 
 from .errors import StartupError
 

@@ -17,7 +17,8 @@ from typing import Final
 
 from infra_cdk.settings import SettingsError, StageSettings, context_of_file, read
 from traksense.domain.errors import ConfigurationError
-from traksense.settings import FunctionSettings, RetentionSettings
+from traksense.settings.function import FunctionSettings
+from traksense.settings.retention import RetentionSettings
 
 from . import tables
 from .bill import Bill, bill

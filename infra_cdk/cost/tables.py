@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Final
 
 from infra_cdk.settings import StageSettings, context_of_file, read
-from traksense.settings import FunctionSettings, RetentionSettings
+from traksense.settings.function import FunctionSettings
+from traksense.settings.retention import RetentionSettings
 
 from .bill import Bill, bill
 from .limits import busy_ingest_calls, by_kinesis_usd, by_sqs_usd

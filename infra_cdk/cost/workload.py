@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from traksense.contracts.queues import Stage as Batching
-from traksense.settings import RetentionSettings
+from traksense.settings.retention import RetentionSettings
 
 HOURS: Final = 730
 """Of a month, as AWS counts them."""

@@ -39,7 +39,7 @@ from traksense.contracts import functions, queues, rules
 from traksense.db.connection import Database
 from traksense.db.queries import load as load_queries
 from traksense.domain.errors import TrakSenseError
-from traksense.settings import FunctionSettings
+from traksense.settings.function import FunctionSettings
 
 
 class Stop(Protocol):

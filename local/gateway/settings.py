@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.errors import StartupError
-from traksense.settings import CognitoSettings
+from traksense.settings.api import CognitoSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from traksense.db import engine as e
 from traksense.db import migrate as m
 from traksense.db.connection import Database
 from traksense.domain.errors import ConfigurationError
-from traksense.settings import Engine
+from traksense.settings.reading import Engine
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from traksense.db.retention import SqlRetentionStore
 from traksense.services.ingest import IngestService
 from traksense.services.messages import DayBusy, Messages
 from traksense.services.retention import Keep, Retention
-from traksense.settings import FunctionSettings
+from traksense.settings.function import FunctionSettings
 
 DAY = timedelta(days=1)
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -20,7 +20,7 @@ from traksense.db.connection import Database
 from traksense.db.job_files import JobError, discover
 from traksense.observability import NoMetrics, metrics
 from traksense.services.maintenance import MaintenanceService
-from traksense.settings import FunctionSettings
+from traksense.settings.function import FunctionSettings
 
 pytestmark = pytest.mark.engine("plain")
 

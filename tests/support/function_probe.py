@@ -196,7 +196,7 @@ def _main(function: str) -> None:
     (contract,) = [each for each in FUNCTIONS if each.name == function]
     held = _walk(list(_services(contract.handler)))
     if any(each.adapter.endswith(":RdsIamPasswords") for each in held):
-        from traksense.settings import AwsCredentials
+        from traksense.settings.login import AwsCredentials
 
         AwsCredentials.from_environment()  # what it reads at each connection
     loaded = [name for name in sys.modules if name.startswith(("traksense.", "functions."))]

@@ -19,7 +19,7 @@ from traksense import bootstrap
 from traksense.db.connection import Database
 from traksense.db.engine import StorageEngine
 from traksense.db.move import cli
-from traksense.settings import FunctionSettings
+from traksense.settings.function import FunctionSettings
 
 LEVELS: Final = ("1m", "5m", "1h")
 OLD_DAYS: Final = 60

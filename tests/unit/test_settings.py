@@ -5,15 +5,11 @@ from __future__ import annotations
 import pytest
 
 from traksense.domain.errors import ConfigurationError
-from traksense.settings import (
-    AwsCredentials,
-    CognitoSettings,
-    DatabaseAuthentication,
-    FunctionSettings,
-    LevelSettings,
-    MigrationSettings,
-    RetentionSettings,
-)
+from traksense.settings.api import CognitoSettings
+from traksense.settings.deployment import MigrationSettings
+from traksense.settings.function import FunctionSettings
+from traksense.settings.login import AwsCredentials, DatabaseAuthentication
+from traksense.settings.retention import LevelSettings, RetentionSettings
 
 URL = "postgresql://user@127.0.0.1/db"
 

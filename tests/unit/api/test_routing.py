@@ -23,7 +23,7 @@ from traksense.contracts.metrics import Metric
 from traksense.db.connection import Database
 from traksense.domain.errors import ConfigurationError
 from traksense.observability import NoMetrics, metrics
-from traksense.settings import CognitoSettings
+from traksense.settings.api import CognitoSettings
 from traksense.wiring.api import ApiServices, api
 
 from .support import World, call, outside

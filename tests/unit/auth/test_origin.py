@@ -6,7 +6,7 @@ import pytest
 
 from traksense.auth.origin import DIRECT, Origin, network_of
 from traksense.domain.errors import ConfigurationError
-from traksense.settings import OriginSettings
+from traksense.settings.api import OriginSettings
 
 FRONT = Origin(("a secret of sixteen",))
 

@@ -12,7 +12,7 @@ from cryptography import x509
 
 from traksense.aws import rds_iam
 from traksense.domain.errors import ConfigurationError
-from traksense.settings import AwsCredentials
+from traksense.settings.login import AwsCredentials
 
 AUTHORITIES = Path(rds_iam.__file__).with_name("database-authorities.pem")
 HOST = "traksense.example.sa-east-1.rds.amazonaws.com"

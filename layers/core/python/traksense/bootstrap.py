@@ -11,12 +11,9 @@ from traksense.contracts.metrics import EXPORT_MAILS
 from traksense.db.connection import Database
 from traksense.db.passwords import Passwords
 from traksense.observability import EmfMetrics, configure_logging, metrics
-from traksense.settings import (
-    AwsCredentials,
-    DatabaseAuthentication,
-    DeploymentSettings,
-    FunctionSettings,
-)
+from traksense.settings.deployment import DeploymentSettings
+from traksense.settings.function import FunctionSettings
+from traksense.settings.login import AwsCredentials, DatabaseAuthentication
 
 if TYPE_CHECKING:
     from traksense.db.schema import Schema
@@ -70,7 +67,7 @@ def ingest() -> IngestService:
     from traksense.services.acceptance import Acceptance
     from traksense.services.ingest import IngestService
     from traksense.services.message_rates import MessageRates
-    from traksense.settings import RateSettings
+    from traksense.settings.function import RateSettings
 
     settings, database = start("ingest")
     return IngestService(
@@ -140,7 +137,7 @@ def maintenance_of(
     from traksense.services.rollups import Rollups
     from traksense.services.segments import Segments
     from traksense.services.tenant_erasure import TenantErasure
-    from traksense.settings import RetentionSettings
+    from traksense.settings.retention import RetentionSettings
 
     keep = RetentionSettings.from_environment()
     close_after = timedelta(days=keep.close_after_days)
@@ -200,7 +197,7 @@ def export_mail_of(
     from traksense.aws.ses import SesMailer, SesSuppressions
     from traksense.db.export_mail import SqlExportMailStore
     from traksense.services.export_mail import ExportMail
-    from traksense.settings import MailSettings
+    from traksense.settings.mail import MailSettings
 
     settings = MailSettings.from_environment()
     # A configuration set is what puts addresses on the list.
@@ -242,7 +239,7 @@ def rotation() -> Rotation:
     from traksense.aws.secret_versions import SecretVersions
     from traksense.db.login_passwords import SqlLoginPasswords
     from traksense.services.rotation import Rotation
-    from traksense.settings import RotationSettings
+    from traksense.settings.deployment import RotationSettings
 
     settings = RotationSettings.from_environment()
     configure_logging("rotate", settings.log_level)
@@ -256,7 +253,7 @@ def export_chunk() -> ExportChunks:
     from traksense.db.export_rows import SqlExportRows
     from traksense.db.export_work import SqlExportWork
     from traksense.services.export_chunk import ExportChunks
-    from traksense.settings import ExportFileSettings
+    from traksense.settings.exports import ExportFileSettings
 
     _, database = start("export_chunk")
     files = ExportFileSettings.from_environment()

@@ -15,7 +15,7 @@ from typing import Final, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from traksense.domain.errors import ConfigurationError
-from traksense.settings import AwsCredentials
+from traksense.settings.login import AwsCredentials
 
 _POSTGRESQL: Final = 5432
 _VALID_S: Final = 900

@@ -10,7 +10,7 @@ import psycopg
 
 from traksense.db.connection import Database
 from traksense.domain.errors import ConfigurationError
-from traksense.settings import Engine
+from traksense.settings.reading import Engine
 
 StorageEngine = Literal["plain", "timescale"]
 

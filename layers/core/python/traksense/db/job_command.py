@@ -14,7 +14,7 @@ from traksense.db.job_files import JobFile
 from traksense.db.release_jobs import SqlReleaseJobs
 from traksense.domain.errors import DatabaseAway, PermanentError
 from traksense.services.release_jobs import JobState
-from traksense.settings import Engine
+from traksense.settings.reading import Engine
 
 _TOLD_EVERY_S = 10.0
 

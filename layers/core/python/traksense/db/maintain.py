@@ -29,7 +29,7 @@ from traksense.db.rollups import SqlRollupStore
 from traksense.domain.errors import ConfigurationError, DatabaseAway, PermanentError
 from traksense.services.retention import Purge
 from traksense.services.rollups import LevelProgress, lag
-from traksense.settings import FunctionSettings
+from traksense.settings.function import FunctionSettings
 
 JOBS: Final = tuple(
     schedule.payload["job"] for schedule in SCHEDULES if schedule.function == "maintenance"

@@ -27,7 +27,8 @@ from traksense.db import job_command, job_files, migration_jobs, queries
 from traksense.db.engine import StorageEngine, choose_engine, install
 from traksense.db.job_files import JobError, JobFile
 from traksense.domain.errors import DatabaseAway, PermanentError
-from traksense.settings import Engine, MigrationSettings
+from traksense.settings.deployment import MigrationSettings
+from traksense.settings.reading import Engine
 
 _FILE: Final = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _LOCK_KEY: Final = 0x7472616B  # "trak"

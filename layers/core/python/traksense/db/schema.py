@@ -11,7 +11,7 @@ from traksense.db.logins import ensure, logins_of, with_login
 from traksense.db.migrate import migrate
 from traksense.db.passwords import Passwords
 from traksense.domain.errors import DatabaseAway
-from traksense.settings import Engine
+from traksense.settings.reading import Engine
 
 _AGAIN_AFTER_S: Final = 10
 _TIME_TO_ANSWER_S: Final = 30

@@ -65,15 +65,14 @@ from traksense.services.tenant_registry import TenantRegistry
 from traksense.services.tenants import Tenants
 from traksense.services.things import ThingRegistry
 from traksense.services.users import Directory, Users
-from traksense.settings import (
+from traksense.settings.api import (
     CognitoSettings,
     DeviceEndpointSettings,
-    ExportFileSettings,
-    LevelSettings,
     OriginSettings,
     QuotaSettings,
-    StateMachineSettings,
 )
+from traksense.settings.exports import ExportFileSettings, StateMachineSettings
+from traksense.settings.retention import LevelSettings
 from traksense.vendors.registry import ADAPTERS
 
 

@@ -15,7 +15,7 @@ from traksense.contracts.things import Thing
 from traksense.services.erasure import ErasedPlaces, TombstoneLedger
 from traksense.services.publisher import Publisher
 from traksense.services.things import ThingRegistry
-from traksense.settings import ErasureSettings
+from traksense.settings.erasure import ErasureSettings
 
 
 class RegisteredThings:

@@ -12,7 +12,7 @@ from traksense.services.export_fail import ExportFail
 from traksense.services.export_finish import ExportFinish
 from traksense.services.export_plan import ExportPlan
 from traksense.services.export_upkeep import ExportUpkeep
-from traksense.settings import ExportFileSettings, StateMachineSettings
+from traksense.settings.exports import ExportFileSettings, StateMachineSettings
 
 
 def plan() -> ExportPlan:

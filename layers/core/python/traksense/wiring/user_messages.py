@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from traksense.observability import configure_logging
 from traksense.services.user_messages import UserMessages
-from traksense.settings import MessageSettings
+from traksense.settings.mail import MessageSettings
 
 
 def user_messages() -> UserMessages:

@@ -26,7 +26,7 @@ from traksense.db.move.servers import APPLICATION_NAME, Pair, Server, explain
 from traksense.db.move.telemetry import Telemetry
 from traksense.domain.errors import DatabaseAway, PermanentError
 from traksense.services.maintenance import MaintenanceService
-from traksense.settings import FunctionSettings
+from traksense.settings.function import FunctionSettings
 
 NEXT = """
 Everything is on the target. What is left to do:

@@ -10,7 +10,7 @@ from traksense.db.move.errors import MoveRefused
 from traksense.db.move.fence import Fence
 from traksense.db.move.ledger import Ledger
 from traksense.db.move.servers import Server
-from traksense.settings import Engine
+from traksense.settings.reading import Engine
 
 ROW_BYTES: Final = 100
 """What a reading takes as a row with its index, before days are closed or compressed."""
