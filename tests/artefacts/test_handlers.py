@@ -25,7 +25,7 @@ from traksense.contracts.buckets import EXPORTS
 from traksense.contracts.functions import FUNCTIONS
 from traksense.contracts.schedules import SCHEDULES, Schedule
 from traksense.contracts.topics import PresenceTopic
-from traksense.db.logins import with_login
+from traksense.db.logins import login_name, with_login
 from traksense.services.rotation import STEPS
 
 TRIED = {
@@ -68,6 +68,10 @@ def platform(
         assert int(told["Data"]["Applied"]) > 20
         made.seeded = fleet.seed(url)
         yield made
+    # The log-ins are the server's, and other tests make them as somebody else.
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        for each in FUNCTIONS:
+            connection.execute(f"DROP ROLE IF EXISTS {login_name(each.name)}".encode())
 
 
 def test_each_function_is_called_here_by_its_trigger() -> None:

@@ -135,10 +135,11 @@ def test_a_slice_that_is_too_much_is_done_in_smaller_ones(database: Database) ->
 def test_late_readings_are_in_every_level_after_one_refresh(
     database: Database, connection: psycopg.Connection[Any], seeded: Seeded, sk: int
 ) -> None:
-    write(database, sk, (NOW - 2 * DAY, 1.0))
+    minute = NOW.replace(second=0)
+    write(database, sk, (minute - 2 * DAY, 1.0))
     rollups.refresh(database, NOW)
     for ago in (timedelta(minutes=3), timedelta(hours=2), DAY, 2 * DAY, 13.5 * DAY):
-        write(database, sk, (NOW - ago + timedelta(seconds=1), 0.5))
+        write(database, sk, (minute - ago + timedelta(seconds=1), 0.5))
     rollups.refresh(database, NOW)
     assert rollups.wrong_buckets(connection) == []
     assert len(rollups.table(connection, "1m")) == 5
