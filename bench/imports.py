@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.results import Figures
-from infra_cdk.packaging import __main__ as packaging
 from infra_cdk.packaging.machine import Machine
+from infra_cdk.packaging.making import make
 from infra_cdk.packaging.targets import for_this_machine
 from traksense.contracts.functions import FUNCTIONS, Function
 
@@ -30,7 +30,7 @@ def run(figures: Figures) -> None:
     """Measure every function of the manifest, in turn, several times."""
     with tempfile.TemporaryDirectory() as folder:
         target = for_this_machine(Path(folder) / "build-host")
-        packaging.make(target)
+        make(target)
         machine = Machine(Path(folder) / "machine", target.folder)
         version, optimised = machine.run(FUNCTIONS[0], PYTHON).split()
         how = "built with" if optimised == "True" else "built WITHOUT"

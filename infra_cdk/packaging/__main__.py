@@ -6,10 +6,8 @@ import argparse
 import subprocess
 import sys
 
-from . import layers, sources
-from .archive import size_of, write
-from .compiling import compile_ahead
-from .targets import LAMBDA_PYTHON, ROOT, Target, for_lambda, for_this_machine
+from .making import make
+from .targets import for_lambda, for_this_machine
 
 
 def main() -> int:
@@ -29,28 +27,6 @@ def main() -> int:
         )
         return 1
     return 0
-
-
-def make(target: Target) -> None:
-    """All packages of a target: folders, and a ZIP of each."""
-    folders = {layer.name: layers.make(layer, target) for layer in layers.LAYERS}
-    folders["core"] = sources.make_core(target)
-    folders["functions"] = sources.make_functions(target)
-    if target.python is None:
-        print(
-            f"build: no Python {LAMBDA_PYTHON} here: nothing is compiled ahead, and functions "
-            f"start more slowly. `{ROOT / '.venv/bin/uv'} python install {LAMBDA_PYTHON}` gets one."
-        )
-    for name, folder in folders.items():
-        if target.python is not None:
-            runs_in = "/var/task" if name == "functions" else "/opt"
-            compile_ahead(target.python, folder, runs_in)
-        packed = folder.with_suffix(".zip")
-        write(folder, packed)
-        print(
-            f"build: {target.folder.name}/{name}: {size_of(folder) / 1e6:.1f} MB, "
-            f"zipped {packed.stat().st_size / 1e6:.1f} MB"
-        )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -59,7 +60,6 @@ class Cloud:
     """What CloudFormation was told."""
     response_url: str
     stack: ExitStack
-    seeded: fleet.Seeded | None = None
     _running: dict[str, LambdaProcess] = field(default_factory=dict)
     _starting: threading.Lock = field(default_factory=threading.Lock)
 
@@ -124,6 +124,11 @@ class Cloud:
         }
         self.function(MIGRATE).answer(asked)
         return self.answers.get(timeout=5)
+
+    @cached_property
+    def seeded(self) -> fleet.Seeded:
+        """Two tenants, put into the database when they are first asked for."""
+        return fleet.seed(self.database_url)
 
     def one(self, query: str, *values: Any) -> Any:
         """The first column of the first row."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra_cdk.packaging import __main__ as packaging
 from infra_cdk.packaging.machine import Machine
+from infra_cdk.packaging.making import make
 from infra_cdk.packaging.targets import for_this_machine
 
 
@@ -15,7 +15,7 @@ from infra_cdk.packaging.targets import for_this_machine
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders and ZIP files for this machine's interpreter."""
     target = for_this_machine(tmp_path_factory.mktemp("packages") / "build-host")
-    packaging.make(target)
+    make(target)
     return target.folder
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,13 +17,17 @@ import pyarrow.parquet as parquet
 import pytest
 
 from infra_cdk.packaging.machine import Machine
+from local.bridge.deliveries import Delivery
 from local.bridge.event import sqs_event
+from local.bridge.queue import Message
+from local.gateway.events import proxy_event
+from local.gateway.routes import Match
 from tests.artefacts.cloud import ORIGIN_SECRET, Cloud, cloud
 from tests.support import database, fleet
 from traksense.auth.identity import Role
 from traksense.contracts import functions, queues, rules
 from traksense.contracts.buckets import EXPORTS
-from traksense.contracts.functions import FUNCTIONS
+from traksense.contracts.functions import FUNCTIONS, Function
 from traksense.contracts.schedules import SCHEDULES, Schedule
 from traksense.contracts.topics import PresenceTopic
 from traksense.db.logins import login_name, with_login
@@ -66,7 +71,7 @@ def platform(
         told = made.ask_of_deployment("Create")
         assert told["Status"] == "SUCCESS", told
         assert int(told["Data"]["Applied"]) > 20
-        made.seeded = fleet.seed(url)
+        assert len(made.seeded.tenants) == 2
         yield made
     # The log-ins are the server's, and other tests make them as somebody else.
     with psycopg.connect(admin_url, autocommit=True) as connection:
@@ -81,6 +86,27 @@ def test_each_function_is_called_here_by_its_trigger() -> None:
     assert of_manifest == TRIED
 
 
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda each: each.name)
+def test_a_handler_is_imported_from_its_packages_alone(
+    machine: Machine, function: Function
+) -> None:
+    module, _, attribute = function.handler.partition(":")
+    printed = machine.run(
+        function,
+        f"import sys, json, {module}\n"
+        f"assert callable({module}.{attribute})\n"
+        "print(json.dumps({n: [m.__file__, getattr(m, '__cached__', None)]"
+        " for n, m in sorted(sys.modules.items())"
+        " if n != '__main__' and getattr(m, '__file__', None)}))",
+    )
+    places = (machine.task, machine.opt(function.layers), machine.runtime)
+    standard = Path(importlib.util.__file__).parent.parent
+    for name, (file, cached) in json.loads(printed).items():
+        assert any(Path(file).is_relative_to(place) for place in (*places, standard)), name
+        if file.endswith(".py") and Path(file).is_relative_to(places[1]):
+            assert Path(cached).is_file(), f"{name} is compiled at each start"
+
+
 def test_a_second_deployment_finds_nothing_to_do_and_a_teardown_takes_nothing(
     platform: Cloud,
 ) -> None:
@@ -92,29 +118,26 @@ def test_a_second_deployment_finds_nothing_to_do_and_a_teardown_takes_nothing(
     assert platform.one("SELECT count(*) FROM public.tenants") == 2
 
 
-@dataclass
-class _Queued:
-    """What SQS knows of a message (``local.bridge.queue.Message``)."""
-
-    message_id: str
-    body: str
-    sent_at_ms: int
-    first_received_ms: int
-    receives: int = 1
-
-
 def _event_of(queue: queues.Queue, *messages: tuple[str, bytes]) -> dict[str, Any]:
     """An event as SQS hands it over, of messages as the topic rules make them."""
     now = fleet.now_ms()
-    queued: Any = [
-        _Queued(f"message-{number}", rules.project(payload, topic, "a client", now), now, now)
-        for number, (topic, payload) in enumerate(messages)
-    ]
-    return sqs_event(queue.name, queued)
+    return sqs_event(
+        queue.name,
+        (
+            Message(
+                f"message-{number}",
+                rules.project(payload, topic, "a client", now),
+                now,
+                Delivery(number, 0),
+                receives=1,
+                first_received_ms=now,
+            )
+            for number, (topic, payload) in enumerate(messages)
+        ),
+    )
 
 
 def test_a_batch_from_the_queue_is_stored(platform: Cloud) -> None:
-    assert platform.seeded is not None
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     reading = json.dumps(fleet.normalised(moment, temp=-18.5)).encode()
     event = _event_of(
@@ -132,7 +155,6 @@ def test_a_batch_from_the_queue_is_stored(platform: Cloud) -> None:
 
 
 def test_a_device_that_connected_is_online(platform: Cloud) -> None:
-    assert platform.seeded is not None
     topic = str(PresenceTopic(connected=True, client_id="globex_chiller-1"))
     payload = {
         "clientId": "globex_chiller-1",
@@ -190,49 +212,33 @@ def _asked(
     secret: str = ORIGIN_SECRET,
 ) -> dict[str, Any]:
     """A request as API Gateway hands it over; ``tenant``: by an administrator of it."""
-    headers = {
-        "Accept": "application/json",
-        "Content-Type": "application/json",
-        "Host": "abc.execute-api.us-east-1.amazonaws.com",
-        "X-Origin-Secret": secret,
-        "X-Viewer-Address": "192.0.2.7:4711",
+    environ = {
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "REMOTE_ADDR": "198.51.100.1",  # the distribution's
+        "CONTENT_TYPE": "application/json",
+        "HTTP_ACCEPT": "application/json",
+        "HTTP_HOST": "abc.execute-api.us-east-1.amazonaws.com",
+        "HTTP_X_ORIGIN_SECRET": secret,
+        "HTTP_X_VIEWER_ADDRESS": "192.0.2.7",
     }
-    context: dict[str, Any] = {
-        "accountId": "123456789012",
-        "apiId": "abc",
-        "httpMethod": method,
-        "identity": {"sourceIp": "198.51.100.1", "userAgent": "curl"},
-        "path": path,
-        "protocol": "HTTP/1.1",
-        "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
-        "resourcePath": resource or path,
-        "stage": "v1",
-    }
+    claims = None
     if tenant is not None:
-        assert platform.seeded is not None
-        context["authorizer"] = {
-            "claims": {
-                "sub": "0a1b",
-                "email": f"ana@{tenant}.example",
-                "cognito:groups": Role.CUSTOMER_ADMIN.value,
-                "custom:tenant_id": str(platform.seeded.tenants[tenant]),
-                "locale": "pt-BR",
-            }
+        claims = {
+            "sub": "0a1b",
+            "email": f"ana@{tenant}.example",
+            "cognito:groups": Role.CUSTOMER_ADMIN.value,
+            "custom:tenant_id": str(platform.seeded.tenants[tenant]),
+            "locale": "pt-BR",
         }
-    return {
-        "resource": resource or path,
-        "path": path,
-        "httpMethod": method,
-        "headers": headers,
-        "multiValueHeaders": {name: [value] for name, value in headers.items()},
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
-        "pathParameters": names,
-        "stageVariables": None,
-        "requestContext": context,
-        "body": None if body is None else json.dumps(body),
-        "isBase64Encoded": False,
-    }
+    return proxy_event(
+        environ,
+        Match(resource or path, names or {}),
+        b"" if body is None else json.dumps(body).encode(),
+        str(uuid.uuid4()),
+        (),
+        claims,
+    )
 
 
 def test_a_request_is_answered_to_its_tenant_alone(platform: Cloud) -> None:
@@ -299,7 +305,6 @@ def _mailed(platform: Cloud, export_id: str) -> None:
 def test_the_state_machine_runs_an_export_through_its_functions(
     platform: Cloud, format_: str, value: float
 ) -> None:
-    assert platform.seeded is not None
     moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 3600))
     reading = json.dumps(fleet.normalised(moment, temp=value)).encode()
     event = _event_of(queues.INGEST, (fleet.telem("acme", "chiller-2"), reading))
@@ -315,7 +320,6 @@ def test_the_state_machine_runs_an_export_through_its_functions(
 
 
 def test_an_export_that_no_longer_runs_is_ended_by_the_name_of_its_error(platform: Cloud) -> None:
-    assert platform.seeded is not None
     run = {
         "tenant_id": str(platform.seeded.tenants["acme"]),
         "export_id": "00000000-0000-0000-0000-000000000000",

@@ -4,8 +4,6 @@ each time.
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,11 +13,10 @@ import pytest
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 
-from infra_cdk.packaging import __main__ as packaging
 from infra_cdk.packaging import layers
 from infra_cdk.packaging.archive import size_of
 from infra_cdk.packaging.compiling import compile_ahead
-from infra_cdk.packaging.machine import Machine
+from infra_cdk.packaging.making import make
 from infra_cdk.packaging.targets import Target, for_lambda
 from traksense.contracts.functions import FUNCTIONS, Function
 
@@ -29,14 +26,13 @@ OF_THE_SYSTEM = {
     "libresolv.so.2",
 }
 """Shared libraries that manylinux wheels may expect (PEP 600), and Amazon Linux 2023 has."""
-ALL = FUNCTIONS
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Packages for Lambda."""
     target = replace(for_lambda(), folder=tmp_path_factory.mktemp("built") / "build")
-    packaging.make(target)
+    make(target)
     return target.folder
 
 
@@ -44,7 +40,7 @@ def test_the_layer_that_every_function_has_is_small(built: Path) -> None:
     assert size_of(built / "deps") <= layers.MOST_BYTES
 
 
-@pytest.mark.parametrize("function", ALL, ids=lambda each: each.name)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda each: each.name)
 def test_a_function_with_all_its_layers_may_be_deployed(built: Path, function: Function) -> None:
     names = ("functions", "deps", "core", *function.layers)
     assert sum(size_of(built / name) for name in names) <= layers.MOST_BYTES_OF_ALL
@@ -52,7 +48,7 @@ def test_a_function_with_all_its_layers_may_be_deployed(built: Path, function: F
 
 def test_a_second_build_has_the_same_bytes(built: Path, tmp_path: Path) -> None:
     again = replace(for_lambda(), folder=tmp_path / "elsewhere")
-    packaging.make(again)
+    make(again)
     archives = sorted(path.name for path in built.glob("*.zip"))
     assert len(archives) == 5
     for name in archives:
@@ -115,24 +111,3 @@ def test_a_module_that_does_not_compile_stops_the_build(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def\n", "utf-8")
     with pytest.raises(subprocess.CalledProcessError):
         compile_ahead(target.python, tmp_path, "/opt")
-
-
-@pytest.mark.parametrize("function", ALL, ids=lambda each: each.name)
-def test_a_handler_is_imported_from_its_packages_alone(
-    machine: Machine, function: Function
-) -> None:
-    module, _, attribute = function.handler.partition(":")
-    printed = machine.run(
-        function,
-        f"import sys, json, {module}\n"
-        f"assert callable({module}.{attribute})\n"
-        "print(json.dumps({n: [m.__file__, getattr(m, '__cached__', None)]"
-        " for n, m in sorted(sys.modules.items())"
-        " if n != '__main__' and getattr(m, '__file__', None)}))",
-    )
-    places = (machine.task, machine.opt(function.layers), machine.runtime)
-    standard = Path(importlib.util.__file__).parent.parent
-    for name, (file, cached) in json.loads(printed).items():
-        assert any(Path(file).is_relative_to(place) for place in (*places, standard)), name
-        if file.endswith(".py") and Path(file).is_relative_to(places[1]):
-            assert Path(cached).is_file(), f"{name} is compiled at each start"

@@ -13,13 +13,14 @@ import pytest
 
 from local import environment, functions_host, scheduler
 from local.aws import server, step_functions
-from local.aws.identifiers import ACCOUNT, REGION, PoolIds, function_arn
+from local.aws.identifiers import ACCOUNT, REGION, function_arn
 from local.bridge import presence, runner
 from local.child import StopRequest
 from local.children import BY_THE_SUPERVISOR, CHILDREN, IN_AWS_ALONE, ChildPlan, specs
-from local.environment import FROM_OUTSIDE, LEFT_OUT, OF_THE_SDK, VALUES, RunFacts
+from local.environment import FROM_OUTSIDE, LEFT_OUT, OF_THE_SDK, VALUES
 from local.errors import StartupError
 from tests.support.function_probe import ROOT
+from tests.support.run_facts import FACTS
 from traksense.contracts import topics
 from traksense.contracts.buckets import BUCKETS
 from traksense.contracts.functions import FUNCTIONS, RUNTIME_ENVIRONMENT, Function
@@ -30,20 +31,6 @@ from traksense.contracts.state_machines import STATE_MACHINES, StateMachine
 from traksense.contracts.user_pool import USER_POOL
 
 OF_THE_PLATFORM = tuple(plan for plan in CHILDREN if not plan.demo)
-FACTS = RunFacts(
-    home=Path("/home/acme"),
-    http_port=8000,
-    mqtt_port=8883,
-    aws_port=4566,
-    access_key="LOCAL1",
-    secret_key="s3cret",
-    pool=PoolIds("us-east-1_abc", "client"),
-    log_level="INFO",
-    functions_port=4567,
-    functions_key="k3y",
-    broker_port=1884,
-    logins={function.name: f"postgresql://{function.name}@db/x" for function in FUNCTIONS},
-)
 OURS = ("TRAKSENSE_", "COGNITO_", "AWS_", "PROMETHEUS_", "DATABASE_URL")
 
 

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 
-import psycopg
 import pytest
-from psycopg import sql
 
+from tests.support.login_role import LoginRole
 from tests.support.passwords import KnownPasswords
 from traksense.db.connection import Database
 from traksense.domain.errors import DatabaseAway
 
 
-class Login:
-    """A role of this test with a password."""
-
-    def __init__(self, admin_url: str) -> None:
-        self.admin_url = admin_url
-        self.name = f"tt_rotated_{secrets.token_hex(4)}"
-        self.url = f"postgresql://{self.name}@{admin_url.split('@', 1)[1]}"
-
-    def execute(self, statement: str, **values: str) -> None:
-        with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            literals = {name: sql.Literal(value) for name, value in values.items()}
-            connection.execute(
-                sql.SQL(statement).format(name=sql.Identifier(self.name), **literals)
-            )
-
-
 @pytest.fixture
-def login(database_url: str) -> Iterator[Login]:
-    made = Login(database_url)
+def login(database_url: str) -> Iterator[LoginRole]:
+    made = LoginRole(database_url)
     made.execute("CREATE ROLE {name} LOGIN NOINHERIT PASSWORD 'new' IN ROLE traksense_app")
     yield made
     made.execute("DROP ROLE {name}")
@@ -46,19 +28,21 @@ def who(database: Database) -> str:
     return str(row[0])
 
 
-def test_a_login_is_let_in_by_a_password_that_the_url_does_not_hold(login: Login) -> None:
+def test_a_login_is_let_in_by_a_password_that_the_url_does_not_hold(login: LoginRole) -> None:
     passwords = KnownPasswords("new")
     assert who(Database(login.url, passwords=passwords)) == login.name
     assert passwords.asked_again == 0
 
 
-def test_a_password_that_was_rotated_is_asked_for_again_at_once(login: Login) -> None:
+def test_a_password_that_was_rotated_is_asked_for_again_at_once(login: LoginRole) -> None:
     passwords = KnownPasswords("old", "new")
     assert who(Database(login.url, passwords=passwords)) == login.name
     assert passwords.asked_again == 1
 
 
-def test_each_password_that_may_be_good_is_tried_and_the_good_one_remembered(login: Login) -> None:
+def test_each_password_that_may_be_good_is_tried_and_the_good_one_remembered(
+    login: LoginRole,
+) -> None:
     passwords = KnownPasswords("old", "older", "new")
     database = Database(login.url, passwords=passwords)
     assert who(database) == login.name
@@ -66,7 +50,7 @@ def test_each_password_that_may_be_good_is_tried_and_the_good_one_remembered(log
     assert passwords.asked_again == 1
 
 
-def test_where_no_password_is_good_the_refusal_is_told_and_no_password(login: Login) -> None:
+def test_where_no_password_is_good_the_refusal_is_told_and_no_password(login: LoginRole) -> None:
     passwords = KnownPasswords("old", "older")
     with pytest.raises(DatabaseAway, match="password authentication failed") as error:
         who(Database(login.url, passwords=passwords))
@@ -74,7 +58,9 @@ def test_where_no_password_is_good_the_refusal_is_told_and_no_password(login: Lo
     assert "older" not in str(error.value)
 
 
-def test_a_rotation_in_the_life_of_a_container_is_not_noticed_by_who_works(login: Login) -> None:
+def test_a_rotation_in_the_life_of_a_container_is_not_noticed_by_who_works(
+    login: LoginRole,
+) -> None:
     passwords = KnownPasswords("new", "newest")
     database = Database(login.url, passwords=passwords)
     with database.transaction("traksense_app") as cursor:
@@ -87,7 +73,7 @@ def test_a_rotation_in_the_life_of_a_container_is_not_noticed_by_who_works(login
     assert passwords.asked_again == 1
 
 
-def test_a_server_that_is_away_is_no_reason_to_ask_for_another_password(login: Login) -> None:
+def test_a_server_that_is_away_is_no_reason_to_ask_for_another_password(login: LoginRole) -> None:
     passwords = KnownPasswords("new", "newer")
     away = Database(f"postgresql://{login.name}@127.0.0.1:1/x", passwords=passwords)
     with pytest.raises(DatabaseAway):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable, Iterator
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from psycopg import sql
 
+from tests.support.login_role import LoginRole
 from tests.support.secrets_manager import FakeSecretsManager
 from traksense.aws.secret_versions import SecretVersions
 from traksense.aws.secrets import DatabaseSecrets, SecretPasswords
@@ -24,29 +22,21 @@ ARN = "arn:aws:secretsmanager:sa-east-1:123456789012:secret:traksense/ingest-a1b
 pytestmark = pytest.mark.engine("plain")
 
 
-class Server:
+class Server(LoginRole):
     """A server with one log-in that has a secret."""
 
     def __init__(self, admin_url: str) -> None:
-        self.admin_url = admin_url
-        self.name = f"tt_rotated_{secrets.token_hex(4)}"
-        parts = urlsplit(admin_url)
-        self.address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        super().__init__(admin_url)
         self.manager = FakeSecretsManager(self.name, "first")
         self.rotation = Rotation(
             SecretVersions("sa-east-1", lambda region: self.manager),  # type: ignore[arg-type, return-value]
             SqlLoginPasswords(self.address),
         )
 
-    def execute(self, statement: str) -> None:
-        with psycopg.connect(self.admin_url, autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(name=sql.Identifier(self.name)))
-
     def function(self) -> Database:
         """A container of a function, which knows nothing yet."""
         known = DatabaseSecrets("sa-east-1", lambda region: self.manager)  # type: ignore[arg-type, return-value]
-        url = self.address.replace("//", f"//{self.name}@")
-        return Database(url, passwords=SecretPasswords(ARN, known))
+        return Database(self.url, passwords=SecretPasswords(ARN, known))
 
     def rotate(self, *steps: str, between: Callable[[], None] = lambda: None) -> None:
         version = self.manager.begin_rotation()

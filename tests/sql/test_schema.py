@@ -15,13 +15,13 @@ import pytest
 
 from tests.support import database as db
 from tests.support.passwords import KnownPasswords
-from traksense.aws.secrets import DatabaseLogin
 from traksense.contracts.functions import FUNCTIONS
 from traksense.db import logins, queries
 from traksense.db import migrate as m
 from traksense.db.connection import Database
 from traksense.db.schema import Schema
 from traksense.domain.errors import DatabaseAway
+from traksense.services.rotation import Login
 
 WITH_LOG_IN = tuple(each for each in FUNCTIONS if each.database_roles)
 CONNECTIONS = {each.name: 4 for each in WITH_LOG_IN}
@@ -38,9 +38,9 @@ class Server:
     """By secret."""
 
     def schema(self, **changes: Any) -> Schema:
-        def read(secret: str) -> DatabaseLogin:
+        def read(secret: str) -> Login:
             username = "tt_admin" if secret == "administrator" else "unused"
-            return DatabaseLogin(username, self.passwords[secret])
+            return Login(username, self.passwords[secret])
 
         slept: list[float] = []
         return Schema(
@@ -221,10 +221,10 @@ def test_a_newer_schema_is_left_alone_when_a_release_is_rolled_back(server: Serv
 def test_a_database_that_wakes_up_is_waited_for(server: Server) -> None:
     naps: list[float] = []
 
-    def read(secret: str) -> DatabaseLogin:
+    def read(secret: str) -> Login:
         if len(naps) < 3:
             raise DatabaseAway("it is starting")
-        return DatabaseLogin("tt_admin", "example")
+        return Login("tt_admin", "example")
 
     schema = Schema(server.url, "plain", "administrator", read, server.known, naps.append)
     with pytest.raises(logins.LoginError, match="ingest has no secret"):
@@ -235,7 +235,7 @@ def test_a_database_that_wakes_up_is_waited_for(server: Server) -> None:
 def test_a_database_that_stays_away_is_told_while_there_is_time_to(server: Server) -> None:
     left = iter([600.0, 300.0, 40.0])
 
-    def read(secret: str) -> DatabaseLogin:
+    def read(secret: str) -> Login:
         raise DatabaseAway("it is starting")
 
     naps: list[float] = []

@@ -9,8 +9,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tests.support.secrets_manager import FakeSecretsManager
-from traksense.aws.secrets import DatabaseLogin, DatabaseSecrets, SecretPasswords
+from traksense.aws.secrets import DatabaseSecrets, SecretPasswords
 from traksense.domain.errors import ConfigurationError, DatabaseAway
+from traksense.services.rotation import Login
 
 ARN = "arn:aws:secretsmanager:sa-east-1:123456789012:secret:traksense/ingest-a1b2c3"
 
@@ -60,7 +61,7 @@ def refusal(code: str) -> ClientError:
 def test_a_login_is_read_by_its_arn_and_never_shown() -> None:
     client = FakeClient(secret("hunter2"))
     login = secrets(client).read(ARN)
-    assert login == DatabaseLogin("traksense_login_ingest", "hunter2")
+    assert login == Login("traksense_login_ingest", "hunter2")
     assert client.asked == [ARN]
     assert "hunter2" not in repr(login)
 

@@ -3,25 +3,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from local.aws.identifiers import PoolIds
 from local.children import AWS, CHILDREN, specs
 from local.environment import RunFacts
-from traksense.contracts.functions import API, FUNCTIONS, MAINTENANCE, RETENTION_ENVIRONMENT
+from tests.support.run_facts import FACTS
+from traksense.contracts.functions import API, MAINTENANCE, RETENTION_ENVIRONMENT
 from traksense.contracts.queues import QUEUES
 from traksense.contracts.schedules import SCHEDULES
 
-FACTS = RunFacts(
-    home=Path("/home/acme"),
-    http_port=8000,
-    mqtt_port=8883,
-    aws_port=4566,
-    access_key="LOCAL1",
-    secret_key="s3cret",
-    pool=PoolIds("us-east-1_abc", "client"),
-    log_level="INFO",
-    broker_port=1884,
-    logins={function.name: f"postgresql://{function.name}@db/x" for function in FUNCTIONS},
-)
 INHERITED = {
     "PATH": "/bin",
     "AWS_PROFILE": "production",

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from typing import Final
 
 from traksense.aws.clients import LazyClient, MakeClient
-from traksense.aws.secrets import client_of_secrets, login_of
+from traksense.aws.secrets import NOT_THERE, client_of_secrets, login_of
 from traksense.domain.errors import ConfigurationError, DatabaseAway
 from traksense.services.rotation import CURRENT, PENDING, Login, Stage
 
-_NOT_THERE: Final = "ResourceNotFoundException"
 _FILLED: Final = "ResourceExistsException"
 _PERMANENT: Final = frozenset(
     {
@@ -21,7 +20,7 @@ _PERMANENT: Final = frozenset(
         "EncryptionFailure",
         "InvalidParameterException",
         "InvalidRequestException",
-        _NOT_THERE,
+        NOT_THERE,
     }
 )
 
@@ -52,8 +51,7 @@ class SecretVersions:
                 text = self._client.get().get_secret_value(**which)["SecretString"]
         except _NotThere:
             return None
-        found = login_of(secret, text)
-        return Login(found.username, found.password)
+        return login_of(secret, text)
 
     def fill(self, secret: str, version: str, password: str) -> None:
         """Give the pending version the current one's value with another password, unless it has
@@ -109,7 +107,7 @@ def _told(secret: str) -> Iterator[None]:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         told = f"the secret {secret}: {code}"
-        if code == _NOT_THERE:
+        if code == NOT_THERE:
             raise _NotThere(told) from error
         if code == _FILLED:
             raise _Filled(told) from error

@@ -9,31 +9,20 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from traksense.aws.clients import LazyClient, MakeClient, new_client
 from traksense.domain.errors import ConfigurationError, DatabaseAway
+from traksense.services.rotation import CURRENT, PENDING, Login, Stage
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
-CURRENT: Final = "AWSCURRENT"
-PENDING: Final = "AWSPENDING"
-"""Staging labels of versions: the one that is good, and the one that a rotation makes good."""
-
 _PAUSE_S: Final = 2
 """Between two looks that did not help: a log-in that has too many connections refuses everybody."""
-_NOT_THERE: Final = "ResourceNotFoundException"
-_PERMANENT: Final = frozenset({"AccessDeniedException", _NOT_THERE, "DecryptionFailure"})
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseLogin:
-    """A user of a database."""
-
-    username: str
-    password: str = field(repr=False)
+NOT_THERE: Final = "ResourceNotFoundException"
+"""The code of a secret, a version with a label, or a value that there is not."""
+_PERMANENT: Final = frozenset({"AccessDeniedException", NOT_THERE, "DecryptionFailure"})
 
 
 class DatabaseSecrets:
@@ -42,31 +31,31 @@ class DatabaseSecrets:
     def __init__(self, region: str, make_client: MakeClient | None = None) -> None:
         self._client = LazyClient(region, make_client or client_of_secrets)
 
-    def read(self, secret: str) -> DatabaseLogin:
+    def read(self, secret: str) -> Login:
         """The log-in in a secret, by its ARN or name.
 
         Raises DatabaseAway where another try may succeed, or ConfigurationError.
         """
         found = self._read(secret, CURRENT)
         if found is None:
-            raise ConfigurationError(f"the secret {secret} cannot be read: {_NOT_THERE}")
+            raise ConfigurationError(f"the secret {secret} cannot be read: {NOT_THERE}")
         return found
 
-    def read_pending(self, secret: str) -> DatabaseLogin | None:
+    def read_pending(self, secret: str) -> Login | None:
         """The log-in that a rotation is about to make the current one; None: there is none.
 
         Raises as ``read`` does.
         """
         return self._read(secret, PENDING)
 
-    def _read(self, secret: str, stage: str) -> DatabaseLogin | None:
+    def _read(self, secret: str, stage: Stage) -> Login | None:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             answer = self._client.get().get_secret_value(SecretId=secret, VersionStage=stage)
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
-            if code == _NOT_THERE:
+            if code == NOT_THERE:
                 return None
             if code in _PERMANENT:
                 raise ConfigurationError(f"the secret {secret} cannot be read: {code}") from error
@@ -129,7 +118,7 @@ class SecretPasswords:
         self._looked_at = self._clock()
 
 
-def login_of(secret: str, text: str) -> DatabaseLogin:
+def login_of(secret: str, text: str) -> Login:
     """What the text of a secret says. Raises ConfigurationError."""
     try:
         found: Any = json.loads(text)
@@ -141,7 +130,7 @@ def login_of(secret: str, text: str) -> DatabaseLogin:
         ) from None
     if not (isinstance(username, str) and isinstance(password, str) and username and password):
         raise ConfigurationError(f"username and password in the secret {secret} must be texts")
-    return DatabaseLogin(username, password)
+    return Login(username, password)
 
 
 def client_of_secrets(region: str) -> BaseClient:
